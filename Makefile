@@ -1,0 +1,106 @@
+# make                    build/ngx_http_binarize_module.so for the installed
+#                         nginx (Debian's nginx-dev)
+# make NGX_SRC=dir        the same for an nginx source tree, a release or a
+#                         checkout of its repository; configured --with-compat
+# make nginx NGX_SRC=dir  also that tree's nginx, build/nginx
+# make install            into nginx's modules directory; DESTDIR is honoured
+# make check              ./test
+# make fuzz               the fuzzers, FUZZ_SECONDS each (60)
+# make bench              the benchmarks
+# make clean
+#
+# CC, CPPFLAGS, CFLAGS, LDFLAGS and BUILD (the directory, build) may be given;
+# V=1 shows the commands.
+
+NGX_SRC =	/usr/share/nginx/src
+BUILD =		build
+FUZZ_SECONDS =	60
+
+CPPFLAGS =	-D_FORTIFY_SOURCE=2
+CFLAGS =	-g -O2 -fstack-protector-strong
+LDFLAGS =	-Wl,-z,relro -Wl,-z,now
+
+# nginx's callbacks have parameters that not every one of them uses
+WARNINGS =	-Wall -Wextra -Werror -Wno-unused-parameter
+
+# for a tree that does not say how it is built, what Debian's nginx has
+NGX_CONF =	--with-compat --with-debug --with-pcre-jit --with-threads \
+		--with-http_ssl_module --with-http_v2_module \
+		--with-http_stub_status_module --with-http_realip_module \
+		--with-http_auth_request_module --with-http_slice_module \
+		--with-http_addition_module --with-http_sub_module \
+		--with-http_gunzip_module --with-http_gzip_static_module \
+		--with-http_secure_link_module
+
+
+module =	ngx_http_binarize_module
+src :=		$(abspath $(NGX_SRC))
+build :=	$(abspath $(BUILD))
+objs :=		$(build)/objs
+
+sources :=	$(sort $(wildcard $(module)/*.[ch] $(module)/core/*.[ch] \
+		redis/*.lua))
+
+# a new list of sources, compiler, flags or nginx needs a new configure
+inputs :=	$(strip $(src) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) \
+		$(WARNINGS) $(NGX_CONF) $(CURDIR) $(sources))
+
+ngx_make =	$(MAKE) $(if $(V),,-s) --no-print-directory -f $(objs)/Makefile \
+		-C $(src)
+
+
+.PHONY: all nginx install check fuzz bench clean FORCE
+
+all: $(build)/$(module).so
+
+$(build)/$(module).so: $(objs)/configured FORCE
+	+@$(ngx_make) modules
+	@cmp -s $(objs)/$(module).so $@ || cp $(objs)/$(module).so $@
+
+nginx: all
+	+@$(ngx_make) binary
+	@cmp -s $(objs)/nginx $(build)/nginx || cp $(objs)/nginx $(build)/nginx
+
+$(objs)/configured: $(objs)/inputs config config.make \
+		$(wildcard $(src)/src/core/nginx.h)
+	@test -f $(src)/src/core/nginx.h || { \
+	    echo "no nginx sources in $(src): install the package" \
+	         "nginx-dev or set NGX_SRC" >&2; exit 1; }
+	@cd $(src) && CC='$(CC)' bash -c '\
+	    flags=($(NGX_CONF)); \
+	    configure=./configure; \
+	    test -x $$configure || configure=auto/configure; \
+	    if test -f conf_flags; then \
+	        . ./conf_flags; flags=("$${NGX_CONF_FLAGS[@]}"); \
+	    fi; \
+	    unset CFLAGS; \
+	    $$configure "$${flags[@]}" --builddir=$(objs) \
+	        --with-cc-opt="-std=gnu11 -fPIC $(CPPFLAGS) $(CFLAGS) $(WARNINGS)" \
+	        --with-ld-opt="-fPIC $(LDFLAGS)" \
+	        --add-dynamic-module=$(CURDIR)' > $(objs)/configure.log 2>&1 \
+	    || { tail -n 20 $(objs)/configure.log >&2; exit 1; }
+	@touch $@
+
+$(objs)/inputs: FORCE
+	@mkdir -p $(objs)
+	@echo '$(inputs)' | cmp -s - $@ || echo '$(inputs)' > $@
+
+install: all
+	@dir=$$(nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p'); \
+	dir=$(DESTDIR)$${dir:-/usr/lib/nginx/modules}; \
+	install -d $$dir && \
+	install -m 644 $(build)/$(module).so $$dir/ && \
+	echo "installed $$dir/$(module).so"
+
+check:
+	./test
+
+fuzz:
+	@$(MAKE) -C t/fuzz BUILD=$(build)/fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) \
+	    check
+
+bench:
+	@$(MAKE) -C bench BUILD=$(build)/bench run
+
+clean:
+	rm -rf $(build)
