@@ -1,0 +1,65 @@
+
+/*
+ * L2: results in Redis, shared by all workers and nodes.  One hash per
+ * result, key <prefix><namespace>:<guid>.
+ */
+
+
+#ifndef _NGX_HTTP_BINARIZE_L2_H_INCLUDED_
+#define _NGX_HTTP_BINARIZE_L2_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_binarize_redis.h"
+#include "core/record.h"
+
+
+/* a get in the air */
+typedef struct ngx_http_binarize_l2_op_s  ngx_http_binarize_l2_op_t;
+
+/*
+ * rc is
+ *   NGX_OK        found: the record is valid, its digest was checked
+ *   NGX_DECLINED  not there, or foreign or corrupt (logged)
+ *   NGX_ERROR     Redis is not usable: down, slow, loading, refuses
+ * With NGX_OK the record's spans point into owner, which the handler takes
+ * over and frees by ngx_http_binarize_l2_free(); else both are NULL.
+ * ttl_ms is what is left of the key's life, -1 if it does not expire.
+ * The record itself is the caller's only until the handler returns.
+ */
+typedef void (*ngx_http_binarize_l2_handler_pt)(void *data, ngx_int_t rc,
+    binarize_record_t *record, void *owner, int64_t ttl_ms);
+
+
+/*
+ * Looks up a result; guid is canonical, BINARIZE_GUID_SIZE bytes; a PNG above
+ * max_size bytes counts as foreign.  The handler is called once, never from
+ * inside.  Returns NULL if Redis is not usable now, which is a miss: the
+ * handler is not called.
+ */
+ngx_http_binarize_l2_op_t *ngx_http_binarize_l2_get(
+    ngx_http_binarize_redis_t *redis, ngx_str_t *ns, u_char *guid,
+    size_t max_size, ngx_http_binarize_l2_handler_pt handler, void *data);
+
+/* The handler will not be called; op is gone. */
+void ngx_http_binarize_l2_cancel(ngx_http_binarize_l2_op_t *op);
+
+/* Frees what a handler was given as owner. */
+void ngx_http_binarize_l2_free(void *owner);
+
+/*
+ * Replaces the key by the record, to expire after valid_s seconds, in one
+ * transaction; the record is copied.  Nobody is told how it ends: failures
+ * are counted, and logged once per change of state.
+ * Returns NGX_OK if the commands are on their way, else NGX_DECLINED.
+ */
+ngx_int_t ngx_http_binarize_l2_put(ngx_http_binarize_redis_t *redis,
+    ngx_str_t *ns, u_char *guid, binarize_record_t *record, time_t valid_s);
+
+/* The etag of a record: SHA-256 of png, truncated, hex. */
+void ngx_http_binarize_l2_etag(const binarize_span_t *png,
+    u_char etag[BINARIZE_ETAG_SIZE]);
+
+
+#endif /* _NGX_HTTP_BINARIZE_L2_H_INCLUDED_ */

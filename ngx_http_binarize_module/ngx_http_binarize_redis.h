@@ -1,0 +1,122 @@
+
+/*
+ * A Redis server as the configuration names it, and this worker's connection
+ * to it.
+ */
+
+
+#ifndef _NGX_HTTP_BINARIZE_REDIS_H_INCLUDED_
+#define _NGX_HTTP_BINARIZE_REDIS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <hiredis/hiredis.h>
+
+
+/* one per distinct server, prefix, time-outs and password */
+typedef struct ngx_http_binarize_redis_s  ngx_http_binarize_redis_t;
+
+/* a command in the air */
+typedef struct ngx_http_binarize_redis_call_s  ngx_http_binarize_redis_call_t;
+
+/*
+ * rc is
+ *   NGX_OK        reply is the answer
+ *   NGX_DECLINED  Redis refused: reply is an error, reply->str says why
+ *   NGX_ERROR     no answer: time-out or connection lost, reply is NULL
+ * reply is freed after the return; ngx_http_binarize_redis_keep() takes it.
+ * The handler may issue and cancel commands.
+ */
+typedef void (*ngx_http_binarize_redis_handler_pt)(void *data, ngx_int_t rc,
+    redisReply *reply);
+
+/* messages of a subscribed channel; channel and text live until the return */
+typedef void (*ngx_http_binarize_redis_message_pt)(void *data,
+    ngx_str_t *channel, ngx_str_t *text);
+
+
+/* embedded by whoever issues the command, and his until the handler is called */
+struct ngx_http_binarize_redis_call_s {
+    ngx_http_binarize_redis_handler_pt   handler;   /* NULL: not wanted */
+    void                                *data;
+
+    /* the largest reply taken, larger strings are read as nil; 0: 64 KiB */
+    size_t                               reply_max;
+
+    /* set by the callee */
+    ngx_http_binarize_redis_t           *redis;
+    ngx_queue_t                          queue;
+    ngx_msec_t                           issued;
+};
+
+
+typedef struct {
+    ngx_str_t                            name;      /* for the log */
+    ngx_str_t                            text;
+    u_char                               sha1[40];  /* lower case hex */
+} ngx_http_binarize_redis_script_t;
+
+
+/* of this worker, since it started */
+typedef struct {
+    uint64_t                             commands;
+    uint64_t                             timeouts;  /* unanswered in time */
+    uint64_t                             errors;    /* error answers */
+    uint64_t                             lost;      /* connection lost */
+    uint64_t                             connects;  /* tries */
+    uint64_t                             failures;  /* of those */
+    uint64_t                             oversize;  /* strings not taken */
+    uint64_t                             received;  /* bytes */
+    uint64_t                             sent;      /* bytes */
+} ngx_http_binarize_redis_stats_t;
+
+
+/*
+ * Handler of "binarize_redis url|off [prefix=] [timeout=] [connect_timeout=]
+ * [password_file=]".  Finds or creates the endpoint in endpoints, an array of
+ * ngx_http_binarize_redis_t *, and stores it in *slot, which must hold
+ * NGX_CONF_UNSET_PTR before; NULL stands for "off".  Resolves names, connects
+ * to nothing.  Logs why it fails, in one line.
+ */
+char *ngx_http_binarize_redis_set(ngx_conf_t *cf, ngx_array_t *endpoints,
+    ngx_http_binarize_redis_t **slot);
+
+ngx_str_t *ngx_http_binarize_redis_prefix(ngx_http_binarize_redis_t *redis);
+
+/*
+ * "host:port/db prefix" or "unix:/path/db prefix", without secrets: equal for
+ * endpoints that share their keys
+ */
+ngx_str_t *ngx_http_binarize_redis_identity(ngx_http_binarize_redis_t *redis);
+
+ngx_int_t ngx_http_binarize_redis_init_process(ngx_cycle_t *cycle,
+    ngx_array_t *endpoints);
+void ngx_http_binarize_redis_exit_process(ngx_array_t *endpoints);
+
+/*
+ * 1 if a command issued now would be sent, or will be as soon as a connection
+ * that is being made for the first time, or again after a clean end, is ready;
+ * 0 while Redis is down, hung or loading.
+ */
+ngx_uint_t ngx_http_binarize_redis_usable(ngx_http_binarize_redis_t *redis);
+
+ngx_http_binarize_redis_stats_t *ngx_http_binarize_redis_stats(
+    ngx_http_binarize_redis_t *redis);
+
+/*
+ * Issues a command.  The arguments are copied.  The handler is not called
+ * from inside.  The answer comes within the endpoint's time-out, or not at
+ * all: the time-out is the longest silence of a Redis that owes answers.
+ * Returns NGX_OK, or NGX_DECLINED if Redis is not usable now: then the
+ * handler is not called.
+ */
+ngx_int_t ngx_http_binarize_redis_command(ngx_http_binarize_redis_t *redis,
+    ngx_http_binarize_redis_call_t *call, ngx_uint_t argc, const char **argv,
+    const size_t *argvlen);
+
+/* Takes the reply out of a handler: the caller frees it by freeReplyObject(). */
+redisReply *ngx_http_binarize_redis_keep(redisReply *reply);
+
+
+#endif /* _NGX_HTTP_BINARIZE_REDIS_H_INCLUDED_ */
