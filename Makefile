@@ -20,7 +20,8 @@ CPPFLAGS =	-D_FORTIFY_SOURCE=2
 CFLAGS =	-g -O2 -fstack-protector-strong
 LDFLAGS =	-Wl,-z,relro -Wl,-z,now
 
-# nginx's callbacks have parameters that not every one of them uses
+# nginx's callbacks have parameters that not every one of them uses; not given
+# to configure, whose feature tests would fail by warnings
 WARNINGS =	-Wall -Wextra -Werror -Wno-unused-parameter
 
 # for a tree that does not say how it is built, what Debian's nginx has
@@ -46,7 +47,7 @@ inputs :=	$(strip $(src) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) \
 		$(WARNINGS) $(NGX_CONF) $(CURDIR) $(sources))
 
 ngx_make =	$(MAKE) $(if $(V),,-s) --no-print-directory -f $(objs)/Makefile \
-		-C $(src)
+		-C $(src) CC='$(CC) $(WARNINGS)'
 
 
 .PHONY: all nginx install check fuzz bench clean FORCE
@@ -75,7 +76,7 @@ $(objs)/configured: $(objs)/inputs config config.make \
 	    fi; \
 	    unset CFLAGS; \
 	    $$configure "$${flags[@]}" --builddir=$(objs) \
-	        --with-cc-opt="-std=gnu11 -fPIC $(CPPFLAGS) $(CFLAGS) $(WARNINGS)" \
+	        --with-cc-opt="-std=gnu11 -fPIC $(CPPFLAGS) $(CFLAGS)" \
 	        --with-ld-opt="-fPIC $(LDFLAGS)" \
 	        --add-dynamic-module=$(CURDIR)' > $(objs)/configure.log 2>&1 \
 	    || { tail -n 20 $(objs)/configure.log >&2; exit 1; }
