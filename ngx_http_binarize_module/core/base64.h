@@ -14,6 +14,7 @@ typedef struct {
     uint32_t   bits;        /* up to three digits not decoded yet */
     unsigned   ndigits:3;
     unsigned   npads:2;
+    unsigned   strict:1;    /* set after init: white space is foreign, too */
 } binarize_base64_t;
 
 

@@ -21,7 +21,9 @@
  * Works like zlib: the caller sets next_in/avail_in, next_out/avail_out and
  * the envelope buffer, and calls binarize_scan_run() until it wants something.
  */
-typedef struct {
+typedef struct binarize_scan_s  binarize_scan_t;
+
+struct binarize_scan_s {
     const unsigned char  *next_in;
     size_t                avail_in;
 
@@ -43,9 +45,36 @@ typedef struct {
     const char           *reason;           /* static, set on BINARIZE_ERROR */
 
     /* implementation */
+
+    int                 (*state)(binarize_scan_t *scan, unsigned char c);
     binarize_base64_t     base64;
-    /* H1: add what the state machine needs, fixed size */
-} binarize_scan_t;
+    uint64_t              nspaces;          /* skipped inside the payload */
+
+    uint32_t              arrays;           /* bit n: level n is an array */
+    unsigned              depth;
+    unsigned              element;          /* of results: 0, or 1 for more */
+
+    unsigned              scope;            /* of the name being read */
+    unsigned              top;              /* the member at level 1 */
+    unsigned              member;           /* of results[0] or error */
+    uint32_t              seen;             /* known members, all scopes */
+    unsigned char         name[20];
+    unsigned              name_size;
+
+    const char           *literal;          /* what is left of null etc. */
+    unsigned              number_size;
+    unsigned              code;             /* of a \u escape */
+    unsigned              nhex;
+    unsigned              nbom;
+    unsigned char         nfollow;          /* UTF-8 bytes to come, */
+    unsigned char         follow_low;       /*   range of the first */
+    unsigned char         follow_high;
+    unsigned              high_surrogate:1;
+    unsigned              name_open:1;      /* the string is a name */
+    unsigned              escape:2;         /* in the payload: 1 after "\",
+                                               2 in the hex digits */
+    unsigned              discard:1;        /* the envelope is not kept */
+};
 
 
 void binarize_scan_init(binarize_scan_t *scan, uint64_t max_payload_size);
@@ -57,8 +86,12 @@ void binarize_scan_init(binarize_scan_t *scan, uint64_t max_payload_size);
  *   BINARIZE_FULL   avail_out is too small (fewer than four bytes)
  *   BINARIZE_GROW   the envelope buffer is full; it never has to be larger
  *                   than BINARIZE_ENVELOPE_MAX_SIZE
- *   BINARIZE_ERROR  reason is set: bad JSON, bad base64, too large, too deep,
- *                   trailing garbage, duplicate member
+ *   BINARIZE_ERROR  reason is set: bad JSON or UTF-8 (RFC 8259), not an
+ *                   object, bad base64, too large, too deep, trailing garbage,
+ *                   duplicate member.  Every further call says the same
+ *
+ * What it accepts cJSON parses, to the same values: lone surrogates, \u0000
+ * and numbers of more than 63 characters are refused as well.
  */
 int binarize_scan_run(binarize_scan_t *scan);
 

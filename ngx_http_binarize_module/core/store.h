@@ -74,7 +74,7 @@
 #define BINARIZE_STORE_MAX_DOC_SIZE (64 * 1024)
 
 /* a document up to this size is in the head */
-#define BINARIZE_STORE_DOC_SIZE     168
+#define BINARIZE_STORE_DOC_SIZE     160
 
 #define BINARIZE_STORE_EXTENTS      3
 
@@ -146,8 +146,9 @@ typedef struct {
     uint32_t       nextents;
     binarize_store_extent_t  extents[BINARIZE_STORE_EXTENTS];
     uint32_t       list;            /* first block with more extents */
-    uint32_t       next;            /* of its queue, towards the newer */
-    uint32_t       prev;
+    uint64_t       stamp;           /* the lowest is evicted next */
+    uint32_t       newer;           /* neighbours in its queue */
+    uint32_t       older;
 
     uint64_t       pins[BINARIZE_STORE_SLOTS / 64];        /* a bit a slot */
 
