@@ -30,8 +30,11 @@ binarize_format_e binarize_format_parse(const unsigned char *text,
  * the field's combined value, size 0 if there was none.  The most specific
  * matching range gives an offer its quality; the higher quality wins;
  * preferred wins on a tie and where accept is absent or empty.  text/plain
- * and text/json stand for application/json, only when named.  Malformed
- * members are skipped; if nothing well formed is left, as absent.
+ * and text/json stand for application/json, only when named, and less closely
+ * than its own name.  Of equally specific ranges the better counts.  A range
+ * with parameters other than q matches nothing, but charset=utf-8 does JSON.
+ * Malformed members are skipped; if nothing well formed is left, as absent.
+ * "q=.2" is read as 0.2: clients on Java's HttpURLConnection send it.
  * BINARIZE_FORMAT_NONE: neither is acceptable (406).
  */
 binarize_format_e binarize_negotiate(const unsigned char *accept, size_t size,
@@ -41,6 +44,7 @@ binarize_format_e binarize_negotiate(const unsigned char *accept, size_t size,
  * The value of a Prefer field (RFC 7240), its instances joined by ", ":
  * wait=N.  BINARIZE_OK and *wait_s, BINARIZE_DECLINED if it is not there,
  * BINARIZE_ERROR (to be ignored) if it is malformed.  The first one counts.
+ * More than 4294967295 seconds are that many.
  */
 int binarize_prefer_wait(const unsigned char *prefer, size_t size,
     uint32_t *wait_s);
