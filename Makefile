@@ -62,7 +62,7 @@ nginx: all
 	+@$(ngx_make) binary
 	@cmp -s $(objs)/nginx $(build)/nginx || cp $(objs)/nginx $(build)/nginx
 
-$(objs)/configured: $(objs)/inputs config config.make \
+$(objs)/configured: $(objs)/inputs Makefile config config.make \
 		$(wildcard $(src)/src/core/nginx.h)
 	@test -f $(src)/src/core/nginx.h || { \
 	    echo "no nginx sources in $(src): install the package" \
