@@ -16,6 +16,14 @@
     && !defined(BINARIZE_BASE64_PORTABLE)
 #define BINARIZE_BASE64_AVX2  1
 #include <immintrin.h>
+
+#define BASE64_BLOCK            32
+#define BASE64_ESCAPE_MAX_SIZE  6       /* \u002B */
+
+/* an escape that is a block's last character, and a block behind it */
+#define BASE64_ESCAPE_REACH                                                   \
+    (BASE64_BLOCK - 1 + BASE64_ESCAPE_MAX_SIZE + BASE64_BLOCK)
+
 #endif
 
 
@@ -74,11 +82,13 @@ static int base64_decode_one(binarize_base64_t *b, base64_io_t *io);
 static int base64_decode_digit(binarize_base64_t *b, uint32_t digit,
     base64_io_t *io);
 static int base64_decode_pad(binarize_base64_t *b);
-static void base64_decode_bulk(base64_io_t *io);
+static void base64_decode_bulk(const binarize_base64_t *b, base64_io_t *io);
 static void base64_encode_bulk(base64_io_t *io);
 
 #if (BINARIZE_BASE64_AVX2)
-static void base64_decode_avx2(base64_io_t *io);
+static void base64_decode_avx2(base64_io_t *io, unsigned json);
+static size_t base64_escape_size(const unsigned char *in,
+    unsigned char *digit);
 static void base64_encode_avx2(base64_io_t *io);
 #endif
 
@@ -104,7 +114,7 @@ binarize_base64_init(binarize_base64_t *b)
     b->bits = 0;
     b->ndigits = 0;
     b->npads = 0;
-    b->strict = 0;
+    b->json = 0;
 }
 
 
@@ -122,7 +132,7 @@ binarize_base64_decode(binarize_base64_t *b, const unsigned char **in,
 
     do {
         if (b->ndigits == 0 && b->npads == 0) {
-            base64_decode_bulk(&io);
+            base64_decode_bulk(b, &io);
         }
 
         rc = base64_decode_one(b, &io);
@@ -157,7 +167,7 @@ base64_decode_one(binarize_base64_t *b, base64_io_t *io)
         rc = base64_decode_pad(b);
 
     } else if ((c == '\r' || c == '\n' || c == ' ' || c == '\t')
-               && !b->strict)
+               && !b->json)
     {
         rc = BINARIZE_OK;
 
@@ -256,7 +266,7 @@ binarize_base64_finish(binarize_base64_t *b, unsigned char **out,
 /* stops at the first quantum that is not four digits */
 
 static void
-base64_decode_bulk(base64_io_t *io)
+base64_decode_bulk(const binarize_base64_t *b, base64_io_t *io)
 {
     uint32_t              q;
     unsigned char        *out;
@@ -264,8 +274,10 @@ base64_decode_bulk(base64_io_t *io)
 
 #if (BINARIZE_BASE64_AVX2)
     if (__builtin_cpu_supports("avx2")) {
-        base64_decode_avx2(io);
+        base64_decode_avx2(io, b->json);
     }
+#else
+    (void) b;
 #endif
 
     in = io->in;
@@ -418,51 +430,117 @@ base64_values_avx2(__m256i text, uint32_t *invalid)
 }
 
 
-__attribute__((target("avx2")))
-static void
-base64_decode_avx2(base64_io_t *io)
-{
-    uint32_t              invalid, nquanta;
-    __m256i               v;
-    unsigned char        *out;
-    const unsigned char  *in;
+/* stores 32 bytes, of which the first 24 count */
 
-    const __m256i  pack = _mm256_setr_epi8(
+__attribute__((target("avx2")))
+static inline void
+base64_pack_avx2(__m256i values, unsigned char *out)
+{
+    __m256i  v;
+
+    const __m256i  bytes = _mm256_setr_epi8(
         2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1,
         2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1);
 
     const __m256i  join = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7);
 
+    v = _mm256_maddubs_epi16(values, _mm256_set1_epi32(0x01400140));
+    v = _mm256_madd_epi16(v, _mm256_set1_epi32(0x00011000));
+    v = _mm256_shuffle_epi8(v, bytes);
+    v = _mm256_permutevar8x32_epi32(v, join);
+
+    _mm256_storeu_si256((__m256i *) out, v);
+}
+
+
+__attribute__((target("avx2")))
+static void
+base64_decode_avx2(base64_io_t *io, unsigned json)
+{
+    size_t                at, ngood, escape;
+    __m256i               text, values;
+    uint32_t              invalid;
+    unsigned char        *out, digit, spliced[2 * BASE64_BLOCK];
+    const unsigned char  *in;
+
     in = io->in;
     out = io->out;
 
-    /* 32 digits make 24 bytes, the store is 32 wide */
+    while (io->in_end - in >= BASE64_BLOCK
+           && io->out_end - out >= BASE64_BLOCK)
+    {
+        text = _mm256_loadu_si256((const __m256i *) in);
+        values = base64_values_avx2(text, &invalid);
+        base64_pack_avx2(values, out);
 
-    while (io->in_end - in >= 32 && io->out_end - out >= 32) {
+        if (invalid == 0) {
+            in += BASE64_BLOCK;
+            out += BASE64_BLOCK / 4 * 3;
+            continue;
+        }
 
-        v = base64_values_avx2(_mm256_loadu_si256((const __m256i *) in),
-                               &invalid);
+        at = (size_t) __builtin_ctz(invalid);
+        escape = 0;
 
-        v = _mm256_maddubs_epi16(v, _mm256_set1_epi32(0x01400140));
-        v = _mm256_madd_epi16(v, _mm256_set1_epi32(0x00011000));
-        v = _mm256_shuffle_epi8(v, pack);
-        v = _mm256_permutevar8x32_epi32(v, join);
+        if (json && io->in_end - in >= BASE64_ESCAPE_REACH) {
+            escape = base64_escape_size(in + at, &digit);
+        }
 
-        _mm256_storeu_si256((__m256i *) out, v);
-
-        if (invalid) {
-            nquanta = (uint32_t) __builtin_ctz(invalid) / 4;
-            in += nquanta * 4;
-            out += nquanta * 3;
+        if (escape == 0) {
+            in += at / 4 * 4;
+            out += at / 4 * 3;
             break;
         }
 
-        in += 32;
-        out += 24;
+        /* the block again with the digit in place of its escape */
+
+        _mm256_storeu_si256((__m256i *) spliced, text);
+        spliced[at] = digit;
+        _mm256_storeu_si256((__m256i *) &spliced[at + 1],
+            _mm256_loadu_si256((const __m256i *) (in + at + escape)));
+
+        text = _mm256_loadu_si256((const __m256i *) spliced);
+        values = base64_values_avx2(text, &invalid);
+        base64_pack_avx2(values, out);
+
+        ngood = invalid ? (size_t) __builtin_ctz(invalid) / 4 * 4
+                        : BASE64_BLOCK;
+
+        if (ngood <= at) {
+            in += ngood;
+            out += ngood / 4 * 3;
+            break;
+        }
+
+        in += ngood + escape - 1;
+        out += ngood / 4 * 3;
     }
 
     io->in = in;
     io->out = out;
+}
+
+
+/* bytes of a JSON escape of a digit as writers of JSON use it, or 0 */
+
+static size_t
+base64_escape_size(const unsigned char *in, unsigned char *digit)
+{
+    if (in[0] != '\\') {
+        return 0;
+    }
+
+    if (in[1] == '/') {
+        *digit = '/';
+        return 2;
+    }
+
+    if (memcmp(in + 1, "u002", 4) == 0 && (in[5] | 0x20) == 'b') {
+        *digit = '+';
+        return BASE64_ESCAPE_MAX_SIZE;
+    }
+
+    return 0;
 }
 
 

@@ -14,7 +14,7 @@ typedef struct {
     uint32_t   bits;        /* up to three digits not decoded yet */
     unsigned   ndigits:3;
     unsigned   npads:2;
-    unsigned   strict:1;    /* set after init: white space is foreign, too */
+    unsigned   json:1;      /* set after init: the text is a JSON string's */
 } binarize_base64_t;
 
 
@@ -27,7 +27,12 @@ void binarize_base64_init(binarize_base64_t *b);
  *   BINARIZE_AGAIN  all input is used
  *   BINARIZE_FULL   *out is full (fewer than three bytes are left)
  *   BINARIZE_ERROR  *in is at the offending byte: a foreign character, or a
- *                   digit after padding
+ *                   digit or too much padding after padding
+ * Bytes between *out and out_end may be overwritten.
+ *
+ * With b->json white space is foreign, too, and the decoder may, where that
+ * is fast, or may not take \u002B and \/ for the digits they are; where it
+ * does not, it stops at the backslash.
  */
 int binarize_base64_decode(binarize_base64_t *b, const unsigned char **in,
     const unsigned char *in_end, unsigned char **out, unsigned char *out_end);

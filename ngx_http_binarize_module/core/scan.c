@@ -20,7 +20,6 @@
 #define SCAN_SPACES_FREE      65536
 
 #define SCAN_BOM_SIZE         3
-#define SCAN_UNICODE_SIZE     6     /* \u002B */
 
 
 typedef enum {
@@ -106,7 +105,6 @@ static scan_member_e scan_lookup(const binarize_scan_t *scan);
 static int scan_payload(binarize_scan_t *scan, unsigned char c);
 static int scan_payload_run(binarize_scan_t *scan);
 static int scan_payload_end(binarize_scan_t *scan);
-static int scan_payload_backslash(binarize_scan_t *scan);
 static int scan_payload_escaped(binarize_scan_t *scan);
 static int scan_payload_escape(binarize_scan_t *scan, unsigned char c);
 static int scan_payload_hex(binarize_scan_t *scan, unsigned char c);
@@ -145,7 +143,7 @@ binarize_scan_init(binarize_scan_t *scan, uint64_t max_payload_size)
     memset(scan, 0, sizeof(*scan));
 
     binarize_base64_init(&scan->base64);
-    scan->base64.strict = 1;
+    scan->base64.json = 1;
 
     scan->max_payload_size = max_payload_size;
     scan->state = scan_start;
@@ -1112,7 +1110,10 @@ scan_payload_run(binarize_scan_t *scan)
         return scan_payload_end(scan);
 
     case '\\':
-        return scan_payload_backslash(scan);
+        scan->escape = 1;
+        scan->next_in++;
+        scan->avail_in--;
+        return BINARIZE_OK;
 
     case ' ':
         rc = scan_payload_space(scan);
@@ -1164,37 +1165,6 @@ scan_payload_end(binarize_scan_t *scan)
     scan->payload_unpadded = unpadded;
     scan->state = scan_next;
     scan_keep(scan, '"');
-
-    return BINARIZE_OK;
-}
-
-
-/* .NET writes every "+" as \u002B, one in 64 characters: mind the speed */
-
-static int
-scan_payload_backslash(binarize_scan_t *scan)
-{
-    int                   rc;
-    const unsigned char  *in;
-
-    in = scan->next_in;
-
-    if (scan->avail_in >= SCAN_UNICODE_SIZE
-        && memcmp(in, "\\u002", 5) == 0 && (in[5] | 0x20) == 'b')
-    {
-        rc = scan_payload_char(scan, '+');
-
-        if (rc == BINARIZE_OK) {
-            scan->next_in += SCAN_UNICODE_SIZE;
-            scan->avail_in -= SCAN_UNICODE_SIZE;
-        }
-
-        return rc;
-    }
-
-    scan->escape = 1;
-    scan->next_in++;
-    scan->avail_in--;
 
     return BINARIZE_OK;
 }
