@@ -1365,6 +1365,7 @@ scan_payload_written(binarize_scan_t *scan, size_t size)
     scan->payload_size += size;
 
     if (scan->payload_size > scan->max_payload_size) {
+        scan->payload_too_large = 1;
         return scan_fail(scan, "the payload is too large");
     }
 

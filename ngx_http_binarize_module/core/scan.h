@@ -41,6 +41,7 @@ struct binarize_scan_s {
     size_t                payload_offset;
     unsigned              payload_seen:1;   /* results[0].data is a string */
     unsigned              payload_unpadded:1; /* "=" were left out */
+    unsigned              payload_too_large:1; /* with BINARIZE_ERROR */
 
     const char           *reason;           /* static, set on BINARIZE_ERROR */
 
