@@ -19,12 +19,13 @@ export NEEDRESTART_SUSPEND=1
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
-build="gcc libc6-dev make nginx nginx-dev libcjson-dev libhiredis-dev libssl-dev"
-standin="gcc libc6-dev make libcjson-dev libleptonica-dev libmicrohttpd-dev
+build="gcc libc6-dev make nginx nginx-dev libcjson-dev libhiredis-dev
     libssl-dev"
-run="nginx redis-server ca-certificates curl jq"
+standin="gcc libc6-dev make pkg-config libcjson-dev libevent-dev
+    libleptonica-dev libssl-dev zlib1g-dev"
+run="nginx redis-server redis-tools ca-certificates curl jq"
 test="$build $standin $run clang libclang-rt-dev libcmocka-dev openssl perl
-    procps redis-tools libtest-nginx-perl"
+    procps libtest-nginx-perl"
 
 # packages that are only in a later suite than the machine's, and are
 # "Architecture: all", with dependencies that the machine's suite satisfies
