@@ -236,7 +236,7 @@ uint32_t binarize_store_take_largest(binarize_store_t *store,
 uint32_t binarize_store_take_at(binarize_store_t *store, uint32_t block,
     uint32_t nblocks);
 
-/* an upper bound of what binarize_store_take() can give, within 1/16 */
+/* 1 if binarize_store_take() would succeed */
 int binarize_store_may_take(const binarize_store_t *store, uint32_t nblocks);
 
 void binarize_store_give(binarize_store_t *store, uint32_t first,
@@ -295,7 +295,7 @@ int binarize_store_evict(binarize_store_t *store, uint64_t nblocks,
     uint64_t now_ms);
 
 /* the same for the share of the brief entries, as far as one call goes */
-void binarize_store_evict_brief(binarize_store_t *store);
+void binarize_store_evict_brief(binarize_store_t *store, uint64_t now_ms);
 
 
 /* store.c */
@@ -315,8 +315,19 @@ binarize_store_forgotten(const binarize_store_entry_t *entry, uint64_t now_ms)
 }
 
 
+binarize_store_entry_t *binarize_store_find(const binarize_store_t *store,
+    const unsigned char *key);
+
 /* a live entry leaves chain and queue, and becomes a zombie or free blocks */
 void binarize_store_unlink(binarize_store_t *store,
+    binarize_store_entry_t *entry);
+
+/* no longer live or being built: stays as long as it is pinned */
+void binarize_store_orphan(binarize_store_t *store,
+    binarize_store_entry_t *entry);
+
+/* whatever it was, it is free blocks now */
+void binarize_store_free(binarize_store_t *store,
     binarize_store_entry_t *entry);
 
 /* gauges of a live entry: it comes (1) or goes (0) */

@@ -1,0 +1,461 @@
+
+/* Building entries: reserve, grow, finish, publish.  See store.h. */
+
+
+#include "store_private.h"
+
+
+/* room of an entry whose size is not known, bytes, and its share: 1 / N */
+#define STORE_FIRST_SIZE   (64 * 1024)
+#define STORE_FIRST_SHARE  64
+
+/* the running mean follows 1 / N of a new value */
+#define STORE_MEAN_WEIGHT  16
+
+
+static int store_is_building(const binarize_store_t *store,
+    const binarize_store_entry_t *entry);
+static int store_evict_for(binarize_store_t *store, uint64_t nblocks,
+    uint64_t now_ms);
+static uint64_t store_first_size(const binarize_store_t *store);
+static binarize_store_entry_t *store_head_create(binarize_store_t *store,
+    uint32_t block, const unsigned char *key, binarize_store_kind_e kind,
+    unsigned slot);
+static int store_reserve(binarize_store_t *store, const unsigned char *key,
+    binarize_store_kind_e kind, uint64_t nblocks, unsigned slot,
+    uint64_t now_ms, binarize_store_entry_t **entry);
+static int store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
+    uint32_t nblocks, uint64_t now_ms);
+static void store_publish(binarize_store_t *store,
+    binarize_store_entry_t *entry, const binarize_store_meta_t *meta,
+    uint64_t now_ms);
+
+
+/* also guards against an entry that was dropped meanwhile */
+
+static int
+store_is_building(const binarize_store_t *store,
+    const binarize_store_entry_t *entry)
+{
+    uint32_t  block;
+
+    block = binarize_store_index(store, entry);
+
+    return binarize_store_map(store)[block] == BINARIZE_STORE_MAP_HEAD
+           && entry->state == BINARIZE_STORE_BUILDING;
+}
+
+
+/* so that nblocks can be taken, in whatever pieces */
+
+static int
+store_evict_for(binarize_store_t *store, uint64_t nblocks, uint64_t now_ms)
+{
+    if (!binarize_store_may_take(store, nblocks)) {
+        nblocks += nblocks / BINARIZE_STORE_LIST_EXTENTS + 2;
+    }
+
+    return binarize_store_evict(store, nblocks, now_ms);
+}
+
+
+/* trimmed when the entry is finished, so that a generous guess costs little */
+
+static uint64_t
+store_first_size(const binarize_store_t *store)
+{
+    uint64_t  max, size;
+
+    size = 2 * store->typical_size;
+    max = store->size / STORE_FIRST_SHARE;
+
+    if (size < STORE_FIRST_SIZE) {
+        size = STORE_FIRST_SIZE;
+    }
+
+    return size < max ? size : max;
+}
+
+
+static binarize_store_entry_t *
+store_head_create(binarize_store_t *store, uint32_t block,
+    const unsigned char *key, binarize_store_kind_e kind, unsigned slot)
+{
+    binarize_store_entry_t  *entry;
+
+    entry = binarize_store_entry(store, block);
+
+    memset(entry, 0, sizeof(*entry));
+    memcpy(entry->key, key, BINARIZE_STORE_KEY_SIZE);
+
+    entry->generation = ++store->generation;
+    entry->owner = slot;
+    entry->kind = kind;
+    entry->nblocks = 1;
+
+    binarize_store_commit();
+
+    binarize_store_map(store)[block] = BINARIZE_STORE_MAP_HEAD;
+
+    binarize_store_commit();
+
+    entry->state = BINARIZE_STORE_BUILDING;
+
+    binarize_store_commit();
+
+    store->holds[slot]++;
+    store->stats.nbuilding++;
+    store->stats.nbuilding_blocks++;
+
+    return entry;
+}
+
+
+static int
+store_reserve(binarize_store_t *store, const unsigned char *key,
+    binarize_store_kind_e kind, uint64_t nblocks, unsigned slot,
+    uint64_t now_ms, binarize_store_entry_t **entry)
+{
+    int                      rc;
+    uint32_t                 block;
+    binarize_store_entry_t  *e;
+
+    rc = store_evict_for(store, nblocks + 1, now_ms);
+
+    if (rc != BINARIZE_OK) {
+        return rc;
+    }
+
+    /* head and data side by side leave one hole when they go, not two */
+
+    block = binarize_store_take(store, nblocks + 1);
+
+    if (block) {
+        e = store_head_create(store, block, key, kind, slot);
+
+        if (nblocks) {
+            (void) binarize_store_attach(store, e, block + 1, nblocks);
+        }
+
+    } else {
+        block = binarize_store_take(store, 1);
+
+        if (block == 0) {
+            return BINARIZE_FULL;
+        }
+
+        e = store_head_create(store, block, key, kind, slot);
+        rc = binarize_store_extend(store, e, nblocks);
+    }
+
+    store->stats.nbuilding_blocks += e->nblocks - 1;
+
+    if (rc != BINARIZE_OK) {
+        store->holds[slot]--;
+        store->stats.nbuilding--;
+        store->stats.nbuilding_blocks -= e->nblocks;
+        binarize_store_free(store, e);
+        return rc;
+    }
+
+    *entry = e;
+
+    return BINARIZE_OK;
+}
+
+
+int
+binarize_store_reserve(binarize_store_t *store,
+    const unsigned char key[BINARIZE_STORE_KEY_SIZE],
+    binarize_store_kind_e kind, uint64_t size, unsigned slot, uint64_t now_ms,
+    binarize_store_entry_t **entry)
+{
+    int  rc;
+
+    if (slot >= BINARIZE_STORE_SLOTS || kind >= BINARIZE_STORE_NKINDS) {
+        return BINARIZE_ERROR;
+    }
+
+    if (size > binarize_store_max_size(store)) {
+        store->stats.declined++;
+        return BINARIZE_DECLINED;
+    }
+
+    if (size == 0 && kind == BINARIZE_STORE_RESULT) {
+        size = store_first_size(store);
+    }
+
+    binarize_store_enter(store);
+
+    rc = store_reserve(store, key, kind, binarize_store_size_blocks(size),
+                       slot, now_ms, entry);
+
+    binarize_store_leave(store);
+
+    return rc;
+}
+
+
+/* to nblocks of data in all */
+
+static int
+store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
+    uint32_t nblocks, uint64_t now_ms)
+{
+    int       rc;
+    uint32_t  ndata;
+
+    ndata = binarize_store_ndata(entry);
+
+    if (nblocks <= ndata) {
+        return BINARIZE_OK;
+    }
+
+    rc = store_evict_for(store, nblocks - ndata, now_ms);
+
+    if (rc != BINARIZE_OK) {
+        return rc;
+    }
+
+    store->stats.nbuilding_blocks -= entry->nblocks;
+
+    rc = binarize_store_extend(store, entry, nblocks - ndata);
+
+    if (rc != BINARIZE_OK) {
+        binarize_store_trim(store, entry, ndata);
+    }
+
+    store->stats.nbuilding_blocks += entry->nblocks;
+
+    return rc;
+}
+
+
+int
+binarize_store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
+    uint64_t size, uint64_t now_ms)
+{
+    int       rc;
+    uint64_t  more, nblocks;
+
+    if (size > binarize_store_max_size(store)) {
+        store->stats.declined++;
+        return BINARIZE_DECLINED;
+    }
+
+    binarize_store_enter(store);
+
+    rc = BINARIZE_ERROR;
+
+    if (store_is_building(store, entry)) {
+
+        /* by a half at least, so that the extents stay few */
+
+        nblocks = binarize_store_ndata(entry);
+        more = (nblocks + nblocks / 2) * BINARIZE_STORE_BLOCK_SIZE;
+
+        if (more > binarize_store_max_size(store)) {
+            more = binarize_store_max_size(store);
+        }
+
+        nblocks = binarize_store_size_blocks(size > more ? size : more);
+
+        rc = store_grow(store, entry, nblocks, now_ms);
+
+        if (rc == BINARIZE_FULL && more > size) {
+            rc = store_grow(store, entry, binarize_store_size_blocks(size),
+                            now_ms);
+        }
+    }
+
+    binarize_store_leave(store);
+
+    return rc;
+}
+
+
+int
+binarize_store_finish(binarize_store_t *store, binarize_store_entry_t *entry,
+    uint64_t payload_size, size_t doc_size, uint64_t now_ms)
+{
+    int       rc;
+    uint32_t  nblocks;
+    uint64_t  size;
+
+    size = payload_size;
+
+    if (doc_size > BINARIZE_STORE_DOC_SIZE) {
+        size += doc_size;
+    }
+
+    if (size > binarize_store_max_size(store)) {
+        store->stats.declined++;
+        return BINARIZE_DECLINED;
+    }
+
+    binarize_store_enter(store);
+
+    if (doc_size > BINARIZE_STORE_MAX_DOC_SIZE
+        || !store_is_building(store, entry)
+        || payload_size > (uint64_t) binarize_store_ndata(entry)
+                          * BINARIZE_STORE_BLOCK_SIZE)
+    {
+        binarize_store_leave(store);
+        return BINARIZE_ERROR;
+    }
+
+    nblocks = binarize_store_size_blocks(size);
+    rc = store_grow(store, entry, nblocks, now_ms);
+
+    if (rc == BINARIZE_OK) {
+        entry->payload_size = payload_size;
+        entry->doc_size = doc_size;
+
+        store->stats.nbuilding_blocks -= entry->nblocks;
+        binarize_store_trim(store, entry, nblocks);
+        store->stats.nbuilding_blocks += entry->nblocks;
+    }
+
+    binarize_store_leave(store);
+
+    return rc;
+}
+
+
+static void
+store_publish(binarize_store_t *store, binarize_store_entry_t *entry,
+    const binarize_store_meta_t *meta, uint64_t now_ms)
+{
+    int                      known;
+    uint32_t                *bucket;
+    int64_t                  step;
+    binarize_store_entry_t  *old;
+
+    old = binarize_store_find(store, entry->key);
+    known = 0;
+
+    if (old) {
+        known = old->kind == BINARIZE_STORE_RESULT
+                && old->queue != BINARIZE_STORE_QUEUE_SMALL;
+    }
+
+    entry->meta = *meta;
+
+    store->holds[entry->owner]--;
+    store->stats.nbuilding--;
+    store->stats.nbuilding_blocks -= entry->nblocks;
+
+    binarize_store_commit();
+
+    /* for a moment both are live: recovery keeps the newer one */
+
+    entry->state = BINARIZE_STORE_LIVE;
+
+    binarize_store_commit();
+
+    if (old) {
+        store->stats.replaced++;
+        binarize_store_unlink(store, old);
+    }
+
+    bucket = binarize_store_bucket(store, entry->key);
+    entry->chain = *bucket;
+    *bucket = binarize_store_index(store, entry);
+
+    binarize_store_account(store, entry, 1);
+    binarize_store_queue_admit(store, entry, known);
+
+    store->stats.inserts[entry->kind]++;
+    store->stats.split += entry->nextents > 1;
+
+    if (entry->kind == BINARIZE_STORE_RESULT) {
+        step = (int64_t) (entry->payload_size - store->typical_size);
+        store->typical_size += step / STORE_MEAN_WEIGHT;
+
+    } else {
+        binarize_store_evict_brief(store, now_ms);
+    }
+}
+
+
+void
+binarize_store_publish(binarize_store_t *store, binarize_store_entry_t *entry,
+    const binarize_store_meta_t *meta, uint64_t now_ms)
+{
+    binarize_store_enter(store);
+
+    if (store_is_building(store, entry)) {
+        store_publish(store, entry, meta, now_ms);
+    }
+
+    binarize_store_leave(store);
+}
+
+
+void
+binarize_store_abort(binarize_store_t *store, binarize_store_entry_t *entry)
+{
+    binarize_store_enter(store);
+
+    if (store_is_building(store, entry)) {
+        store->holds[entry->owner]--;
+        store->stats.aborted++;
+        store->stats.nbuilding--;
+        store->stats.nbuilding_blocks -= entry->nblocks;
+        binarize_store_orphan(store, entry);
+    }
+
+    binarize_store_leave(store);
+}
+
+
+int
+binarize_store_put(binarize_store_t *store,
+    const unsigned char key[BINARIZE_STORE_KEY_SIZE],
+    binarize_store_kind_e kind, const unsigned char *doc, size_t doc_size,
+    const binarize_store_meta_t *meta, unsigned slot, uint64_t now_ms,
+    binarize_store_entry_t **entry)
+{
+    int                      rc;
+    uint64_t                 nblocks;
+    binarize_store_entry_t  *e;
+
+    if (slot >= BINARIZE_STORE_SLOTS || kind >= BINARIZE_STORE_NKINDS
+        || doc_size > BINARIZE_STORE_MAX_DOC_SIZE)
+    {
+        return BINARIZE_ERROR;
+    }
+
+    nblocks = 0;
+
+    if (doc_size > BINARIZE_STORE_DOC_SIZE) {
+        nblocks = binarize_store_size_blocks(doc_size);
+
+        if (doc_size > binarize_store_max_size(store)) {
+            store->stats.declined++;
+            return BINARIZE_DECLINED;
+        }
+    }
+
+    binarize_store_enter(store);
+
+    rc = store_reserve(store, key, kind, nblocks, slot, now_ms, &e);
+
+    if (rc == BINARIZE_OK) {
+        e->doc_size = doc_size;
+
+        if (doc_size) {
+            binarize_store_write_doc(store, e, doc);
+        }
+
+        store_publish(store, e, meta, now_ms);
+
+        if (entry) {
+            *entry = e;
+        }
+    }
+
+    binarize_store_leave(store);
+
+    return rc;
+}

@@ -1,0 +1,382 @@
+
+/*
+ * Who is to go.
+ *
+ * A result enters the small queue, a FIFO for a twentieth of the memory.  At
+ * its end those that were used since move on to the main part, the others
+ * go, and leave a fingerprint ("ghost"): should they come back soon, they
+ * enter the main part at once.  So far it is S3-FIFO (J. Yang et al., SOSP
+ * 2023): what a crawler touches once passes through and harms nothing.
+ *
+ * The main part weighs size against use, since what counts is the number of
+ * requests answered, each miss being a call, whatever its size: GreedyDual-
+ * Size-Frequency (L. Cherkasova, 1998), whose heap is replaced by one FIFO
+ * for each power of two of the size.  An entry's stamp is the clock when it
+ * was queued plus its use over its size; the queue whose oldest entry has the
+ * lowest stamp gives the candidate, and the clock advances to that stamp.  A
+ * candidate that was used is queued again.  A use itself touches nothing but
+ * the entry's counter.
+ *
+ * Entries that only say "not yet" or "not there" are small, many and short-
+ * lived, and each saves a call: they have a FIFO and a share of their own.
+ * They displace results up to that share only, and results never displace
+ * them below it.
+ *
+ * An entry found pinned leaves its queue until it is unpinned.
+ */
+
+
+#include "store_private.h"
+
+
+/* entries examined a call */
+#define STORE_EVICT_STEPS   256
+#define STORE_BRIEF_STEPS   4
+
+/* shares of the memory: 1 / N */
+#define STORE_SMALL_SHARE   20
+#define STORE_BRIEF_SHARE   8
+
+/* ghosts are remembered while so many times the memory is evicted */
+#define STORE_GHOST_AGE     2
+
+/* weight of one use of an entry of one block */
+#define STORE_WEIGHT        (1ULL << 24)
+
+
+static unsigned store_queue_main(const binarize_store_entry_t *entry);
+static void store_queue_push(binarize_store_t *store,
+    binarize_store_entry_t *entry, unsigned i);
+static void store_queue_push_main(binarize_store_t *store,
+    binarize_store_entry_t *entry, unsigned use);
+static void store_ghost_add(binarize_store_t *store,
+    const binarize_store_entry_t *entry);
+static int store_ghost_remove(binarize_store_t *store,
+    const unsigned char *key);
+static binarize_store_ghost_t *store_ghosts(const binarize_store_t *store,
+    const unsigned char *key, uint32_t *fingerprint);
+static binarize_store_queue_t *store_candidate_queue(binarize_store_t *store);
+static void store_evict_step(binarize_store_t *store,
+    binarize_store_queue_t *queue, uint64_t now_ms);
+
+
+static unsigned
+store_queue_main(const binarize_store_entry_t *entry)
+{
+    return BINARIZE_STORE_QUEUE_MAIN + 31 - __builtin_clz(entry->nblocks);
+}
+
+
+static void
+store_queue_push(binarize_store_t *store, binarize_store_entry_t *entry,
+    unsigned i)
+{
+    uint32_t                 block;
+    binarize_store_queue_t  *queue;
+
+    queue = &store->queues[i];
+    block = binarize_store_index(store, entry);
+
+    entry->queue = i;
+    entry->newer = 0;
+    entry->older = queue->newest;
+
+    if (queue->newest) {
+        binarize_store_entry(store, queue->newest)->newer = block;
+
+    } else {
+        queue->oldest = block;
+        queue->stamp = entry->stamp;
+    }
+
+    queue->newest = block;
+    queue->nblocks += entry->nblocks;
+}
+
+
+static void
+store_queue_push_main(binarize_store_t *store, binarize_store_entry_t *entry,
+    unsigned use)
+{
+    entry->stamp = store->clock + (use + 1) * STORE_WEIGHT / entry->nblocks;
+    entry->freq = 0;
+
+    store_queue_push(store, entry, store_queue_main(entry));
+}
+
+
+void
+binarize_store_queue_admit(binarize_store_t *store,
+    binarize_store_entry_t *entry, int known)
+{
+    entry->freq = 0;
+
+    if (entry->kind != BINARIZE_STORE_RESULT) {
+        store_queue_push(store, entry, BINARIZE_STORE_QUEUE_BRIEF);
+        return;
+    }
+
+    if (store_ghost_remove(store, entry->key) || known) {
+        store_queue_push_main(store, entry, 0);
+        return;
+    }
+
+    store_queue_push(store, entry, BINARIZE_STORE_QUEUE_SMALL);
+}
+
+
+void
+binarize_store_queue_return(binarize_store_t *store,
+    binarize_store_entry_t *entry, unsigned queue)
+{
+    if (entry->kind != BINARIZE_STORE_RESULT) {
+        store_queue_push(store, entry, BINARIZE_STORE_QUEUE_BRIEF);
+
+    } else if (queue == BINARIZE_STORE_QUEUE_SMALL) {
+        store_queue_push(store, entry, BINARIZE_STORE_QUEUE_SMALL);
+
+    } else {
+        store_queue_push_main(store, entry, entry->freq);
+    }
+}
+
+
+void
+binarize_store_queue_leave(binarize_store_t *store,
+    binarize_store_entry_t *entry)
+{
+    binarize_store_queue_t  *queue;
+
+    if (entry->queue == BINARIZE_STORE_QUEUE_NONE) {
+        return;
+    }
+
+    queue = &store->queues[entry->queue];
+
+    if (entry->newer) {
+        binarize_store_entry(store, entry->newer)->older = entry->older;
+
+    } else {
+        queue->newest = entry->older;
+    }
+
+    if (entry->older) {
+        binarize_store_entry(store, entry->older)->newer = entry->newer;
+
+    } else {
+        queue->oldest = entry->newer;
+
+        if (entry->newer) {
+            queue->stamp = binarize_store_entry(store, entry->newer)->stamp;
+        }
+    }
+
+    queue->nblocks -= entry->nblocks;
+    entry->queue = BINARIZE_STORE_QUEUE_NONE;
+}
+
+
+/* the set of a key, and its fingerprint, from bits the buckets do not use */
+
+static binarize_store_ghost_t *
+store_ghosts(const binarize_store_t *store, const unsigned char *key,
+    uint32_t *fingerprint)
+{
+    uint32_t                 hash;
+    binarize_store_ghost_t  *ghosts;
+
+    memcpy(fingerprint, key + 8, sizeof(uint32_t));
+    memcpy(&hash, key + 12, sizeof(uint32_t));
+
+    *fingerprint |= 1;
+
+    ghosts = (binarize_store_ghost_t *)
+                 ((uintptr_t) store + store->ghosts_offset);
+
+    return &ghosts[(hash & store->ghost_mask) * BINARIZE_STORE_GHOST_WAYS];
+}
+
+
+static void
+store_ghost_add(binarize_store_t *store, const binarize_store_entry_t *entry)
+{
+    uint32_t                 fingerprint, i;
+    binarize_store_ghost_t  *ghosts, *victim;
+
+    ghosts = store_ghosts(store, entry->key, &fingerprint);
+
+    store->ghost_clock += entry->nblocks;
+    victim = ghosts;
+
+    for (i = 0; i < BINARIZE_STORE_GHOST_WAYS; i++) {
+
+        if (ghosts[i].fingerprint == 0
+            || ghosts[i].fingerprint == fingerprint)
+        {
+            victim = &ghosts[i];
+            break;
+        }
+
+        /* the clock may have wrapped: compare ages */
+
+        if (store->ghost_clock - ghosts[i].born
+            > store->ghost_clock - victim->born)
+        {
+            victim = &ghosts[i];
+        }
+    }
+
+    victim->fingerprint = fingerprint;
+    victim->born = store->ghost_clock;
+}
+
+
+static int
+store_ghost_remove(binarize_store_t *store, const unsigned char *key)
+{
+    uint32_t                 age, fingerprint, i;
+    binarize_store_ghost_t  *ghosts;
+
+    ghosts = store_ghosts(store, key, &fingerprint);
+
+    for (i = 0; i < BINARIZE_STORE_GHOST_WAYS; i++) {
+
+        if (ghosts[i].fingerprint == fingerprint) {
+            ghosts[i].fingerprint = 0;
+            age = store->ghost_clock - ghosts[i].born;
+
+            return age / STORE_GHOST_AGE <= store->nblocks;
+        }
+    }
+
+    return 0;
+}
+
+
+static binarize_store_queue_t *
+store_candidate_queue(binarize_store_t *store)
+{
+    unsigned                 i;
+    binarize_store_queue_t  *best, *brief, *queue, *small;
+
+    small = &store->queues[BINARIZE_STORE_QUEUE_SMALL];
+    brief = &store->queues[BINARIZE_STORE_QUEUE_BRIEF];
+
+    if (brief->nblocks > store->nblocks / STORE_BRIEF_SHARE) {
+        return brief;
+    }
+
+    if (small->nblocks > store->nblocks / STORE_SMALL_SHARE) {
+        return small;
+    }
+
+    best = NULL;
+
+    for (i = BINARIZE_STORE_QUEUE_MAIN; i < BINARIZE_STORE_NQUEUES; i++) {
+        queue = &store->queues[i];
+
+        if (queue->oldest && (best == NULL || queue->stamp < best->stamp)) {
+            best = queue;
+        }
+    }
+
+    if (best) {
+        return best;
+    }
+
+    return small->oldest ? small : brief;
+}
+
+
+/* each step moves one entry on: out, out of a queue, or to a queue's end */
+
+static void
+store_evict_step(binarize_store_t *store, binarize_store_queue_t *queue,
+    uint64_t now_ms)
+{
+    unsigned                 use;
+    binarize_store_entry_t  *entry;
+
+    entry = binarize_store_entry(store, queue->oldest);
+    use = entry->freq;
+
+    if (entry->npinned) {
+        binarize_store_queue_leave(store, entry);
+        return;
+    }
+
+    if (binarize_store_forgotten(entry, now_ms)) {
+        store->stats.expired++;
+        binarize_store_unlink(store, entry);
+        return;
+    }
+
+    if (entry->kind == BINARIZE_STORE_RESULT) {
+
+        if (entry->queue != BINARIZE_STORE_QUEUE_SMALL
+            && entry->stamp > store->clock)
+        {
+            store->clock = entry->stamp;
+        }
+
+        if (use) {
+            binarize_store_queue_leave(store, entry);
+            store_queue_push_main(store, entry, use);
+            return;
+        }
+
+        if (entry->queue == BINARIZE_STORE_QUEUE_SMALL) {
+            store_ghost_add(store, entry);
+        }
+    }
+
+    store->stats.evictions[entry->kind]++;
+    binarize_store_unlink(store, entry);
+}
+
+
+int
+binarize_store_evict(binarize_store_t *store, uint64_t nblocks,
+    uint64_t now_ms)
+{
+    unsigned  i;
+
+    if (store->stats.nfree_blocks + store->stats.nevictable_blocks < nblocks) {
+        store->stats.full++;
+        return BINARIZE_FULL;
+    }
+
+    for (i = 0; store->stats.nfree_blocks < nblocks; i++) {
+
+        if (i == STORE_EVICT_STEPS) {
+            return BINARIZE_AGAIN;
+        }
+
+        store_evict_step(store, store_candidate_queue(store), now_ms);
+    }
+
+    return BINARIZE_OK;
+}
+
+
+void
+binarize_store_evict_brief(binarize_store_t *store, uint64_t now_ms)
+{
+    unsigned                 i;
+    binarize_store_queue_t  *brief;
+
+    brief = &store->queues[BINARIZE_STORE_QUEUE_BRIEF];
+
+    for (i = 0; i < STORE_BRIEF_STEPS; i++) {
+
+        /* never the one just published */
+
+        if (brief->nblocks <= store->nblocks / STORE_BRIEF_SHARE
+            || brief->oldest == brief->newest)
+        {
+            return;
+        }
+
+        store_evict_step(store, brief, now_ms);
+    }
+}

@@ -1,0 +1,390 @@
+
+/*
+ * After a process was killed inside a locked call: the heads that the map
+ * marks, their state words and their extents are true (see store_private.h),
+ * the rest is made anew.  May be killed itself, and is then begun again: it
+ * destroys nothing that it reads.
+ */
+
+
+#include "store_private.h"
+
+
+static uint32_t store_next_head(const binarize_store_t *store,
+    uint32_t block);
+static void store_map_clear(binarize_store_t *store);
+static int store_mark_run(binarize_store_t *store, uint32_t first,
+    uint32_t nblocks, unsigned value);
+static uint32_t store_mark(binarize_store_t *store,
+    const binarize_store_entry_t *entry, uint32_t nruns, unsigned value);
+static int store_claim(binarize_store_t *store, binarize_store_entry_t *entry);
+static void store_drop(binarize_store_t *store, binarize_store_entry_t *entry);
+static void store_derived_clear(binarize_store_t *store);
+static void store_pins_count(binarize_store_t *store,
+    binarize_store_entry_t *entry);
+static void store_count(binarize_store_t *store,
+    binarize_store_entry_t *entry);
+static void store_link(binarize_store_t *store, binarize_store_entry_t *entry);
+static void store_link_live(binarize_store_t *store);
+static void store_runs_make(binarize_store_t *store);
+
+
+/* the first head behind block, or 0 */
+
+static uint32_t
+store_next_head(const binarize_store_t *store, uint32_t block)
+{
+    unsigned char  *head, *map;
+
+    map = binarize_store_map(store);
+    head = memchr(map + block + 1, BINARIZE_STORE_MAP_HEAD,
+                  store->nblocks - block);
+
+    return head ? head - map : 0;
+}
+
+
+/* all but the heads is free */
+
+static void
+store_map_clear(binarize_store_t *store)
+{
+    uint32_t        i;
+    unsigned char  *map;
+
+    map = binarize_store_map(store);
+
+    for (i = 1; i <= store->nblocks; i++) {
+
+        if (map[i] != BINARIZE_STORE_MAP_HEAD) {
+            map[i] = BINARIZE_STORE_MAP_FREE;
+        }
+    }
+}
+
+
+static int
+store_mark_run(binarize_store_t *store, uint32_t first, uint32_t nblocks,
+    unsigned value)
+{
+    uint32_t        i;
+    unsigned char  *map;
+
+    if (first == 0 || first > store->nblocks
+        || nblocks == 0 || nblocks > store->nblocks - first + 1)
+    {
+        return BINARIZE_ERROR;
+    }
+
+    map = binarize_store_map(store) + first;
+
+    if (value == BINARIZE_STORE_MAP_USED) {
+
+        for (i = 0; i < nblocks; i++) {
+
+            if (map[i] != BINARIZE_STORE_MAP_FREE) {
+                return BINARIZE_ERROR;
+            }
+        }
+    }
+
+    memset(map, value, nblocks);
+
+    return BINARIZE_OK;
+}
+
+
+/*
+ * Marks the first nruns of the entry's runs: its extents, and the blocks with
+ * extents.  Ends at one that is out of range or not the entry's to take.
+ * Returns how many were marked.
+ */
+
+static uint32_t
+store_mark(binarize_store_t *store, const binarize_store_entry_t *entry,
+    uint32_t nruns, unsigned value)
+{
+    uint32_t                        i, link, n;
+    const binarize_store_list_t    *list;
+    const binarize_store_extent_t  *extent;
+
+    link = entry->list;
+    extent = entry->extents;
+    n = 0;
+
+    for (i = 0; i < entry->nextents && n < nruns; i++, extent++) {
+
+        if (i >= BINARIZE_STORE_EXTENTS
+            && (i - BINARIZE_STORE_EXTENTS) % BINARIZE_STORE_LIST_EXTENTS == 0)
+        {
+            if (store_mark_run(store, link, 1, value) != BINARIZE_OK
+                || ++n == nruns)
+            {
+                return n;
+            }
+
+            list = binarize_store_block(store, link);
+            link = list->next;
+            extent = list->extents;
+        }
+
+        if (store_mark_run(store, extent->first, extent->nblocks, value)
+            != BINARIZE_OK)
+        {
+            return n;
+        }
+
+        n++;
+    }
+
+    return n;
+}
+
+
+/* takes the entry's blocks for it, if all is well with it */
+
+static int
+store_claim(binarize_store_t *store, binarize_store_entry_t *entry)
+{
+    uint32_t                  i, n, nruns;
+    uint64_t                  ndata;
+    binarize_store_extent_t  *extent;
+
+    if (entry->state < BINARIZE_STORE_BUILDING
+        || entry->state > BINARIZE_STORE_ZOMBIE
+        || entry->kind >= BINARIZE_STORE_NKINDS
+        || entry->owner >= BINARIZE_STORE_SLOTS
+        || entry->doc_size > BINARIZE_STORE_MAX_DOC_SIZE
+        || entry->nextents > store->nblocks)
+    {
+        return BINARIZE_ERROR;
+    }
+
+    nruns = entry->nextents + binarize_store_nlists(entry->nextents);
+    n = store_mark(store, entry, nruns, BINARIZE_STORE_MAP_USED);
+
+    ndata = 0;
+
+    if (n == nruns) {
+
+        for (i = 0; i < entry->nextents; i++) {
+            extent = binarize_store_extent(store, entry, i);
+            ndata += extent->nblocks;
+        }
+
+        if (binarize_store_size_blocks(binarize_store_data_size(entry))
+            <= ndata)
+        {
+            entry->nblocks = 1 + ndata + binarize_store_nlists(entry->nextents);
+            return BINARIZE_OK;
+        }
+    }
+
+    (void) store_mark(store, entry, n, BINARIZE_STORE_MAP_FREE);
+
+    return BINARIZE_ERROR;
+}
+
+
+/* the map only: there are no runs yet */
+
+static void
+store_drop(binarize_store_t *store, binarize_store_entry_t *entry)
+{
+    entry->state = BINARIZE_STORE_FREE;
+
+    binarize_store_commit();
+
+    binarize_store_map(store)[binarize_store_index(store, entry)] =
+                                                    BINARIZE_STORE_MAP_FREE;
+}
+
+
+static void
+store_derived_clear(binarize_store_t *store)
+{
+    binarize_store_stats_t  *stats;
+
+    memset((unsigned char *) store + store->buckets_offset, 0,
+           ((size_t) store->bucket_mask + 1) * sizeof(uint32_t));
+
+    memset(store->queues, 0, sizeof(store->queues));
+    memset(store->holds, 0, sizeof(store->holds));
+
+    binarize_store_runs_clear(store);
+
+    stats = &store->stats;
+
+    stats->nzombies = 0;
+    stats->nzombie_blocks = 0;
+    stats->nbuilding = 0;
+    stats->nbuilding_blocks = 0;
+    stats->npinned = 0;
+    stats->nevictable_blocks = 0;
+    memset(stats->kinds, 0, sizeof(stats->kinds));
+}
+
+
+static void
+store_pins_count(binarize_store_t *store, binarize_store_entry_t *entry)
+{
+    unsigned  i;
+    uint64_t  bits;
+
+    entry->npinned = 0;
+
+    for (i = 0; i < BINARIZE_STORE_SLOTS / 64; i++) {
+
+        for (bits = entry->pins[i]; bits; bits &= bits - 1) {
+            store->holds[i * 64 + __builtin_ctzll(bits)]++;
+            entry->npinned++;
+        }
+    }
+}
+
+
+static void
+store_count(binarize_store_t *store, binarize_store_entry_t *entry)
+{
+    store_pins_count(store, entry);
+
+    switch (entry->state) {
+
+    case BINARIZE_STORE_BUILDING:
+        store->holds[entry->owner]++;
+        store->stats.nbuilding++;
+        store->stats.nbuilding_blocks += entry->nblocks;
+        break;
+
+    case BINARIZE_STORE_ZOMBIE:
+        if (entry->npinned) {
+            store->stats.nzombies++;
+            store->stats.nzombie_blocks += entry->nblocks;
+            break;
+        }
+
+        (void) store_mark(store, entry, UINT32_MAX, BINARIZE_STORE_MAP_FREE);
+        store_drop(store, entry);
+        break;
+
+    default:
+        binarize_store_account(store, entry, 1);
+    }
+}
+
+
+static void
+store_link(binarize_store_t *store, binarize_store_entry_t *entry)
+{
+    unsigned   queue;
+    uint32_t  *bucket;
+
+    bucket = binarize_store_bucket(store, entry->key);
+    entry->chain = *bucket;
+    *bucket = binarize_store_index(store, entry);
+
+    if (entry->freq > BINARIZE_STORE_MAX_FREQ) {
+        entry->freq = BINARIZE_STORE_MAX_FREQ;
+    }
+
+    queue = entry->queue;
+    binarize_store_queue_return(store, entry, queue);
+}
+
+
+/* of two live entries with one key the newer one stays */
+
+static void
+store_link_live(binarize_store_t *store)
+{
+    uint32_t                 block;
+    binarize_store_entry_t  *entry, *other;
+
+    for (block = store_next_head(store, 0);
+         block;
+         block = store_next_head(store, block))
+    {
+        entry = binarize_store_entry(store, block);
+
+        if (entry->state != BINARIZE_STORE_LIVE) {
+            continue;
+        }
+
+        other = binarize_store_find(store, entry->key);
+
+        if (other == NULL) {
+            store_link(store, entry);
+            continue;
+        }
+
+        if (other->generation < entry->generation) {
+            binarize_store_unlink(store, other);
+            store_link(store, entry);
+            continue;
+        }
+
+        entry->queue = BINARIZE_STORE_QUEUE_NONE;
+        entry->chain = 0;
+        store_link(store, entry);
+        binarize_store_unlink(store, entry);
+    }
+}
+
+
+static void
+store_runs_make(binarize_store_t *store)
+{
+    uint32_t        first, i;
+    unsigned char  *map;
+
+    map = binarize_store_map(store);
+
+    for (i = 1; i <= store->nblocks; i++) {
+
+        if (map[i] != BINARIZE_STORE_MAP_FREE) {
+            continue;
+        }
+
+        for (first = i; map[i] == BINARIZE_STORE_MAP_FREE; i++) {
+            /* the map is closed by a used block */
+        }
+
+        binarize_store_run_insert(store, first, i - first);
+    }
+}
+
+
+void
+binarize_store_recover(binarize_store_t *store)
+{
+    uint32_t                 block;
+    binarize_store_entry_t  *entry;
+
+    store->dirty = 1;
+    binarize_store_commit();
+
+    store_map_clear(store);
+    store_derived_clear(store);
+
+    for (block = store_next_head(store, 0);
+         block;
+         block = store_next_head(store, block))
+    {
+        entry = binarize_store_entry(store, block);
+
+        if (store_claim(store, entry) == BINARIZE_OK) {
+            store_count(store, entry);
+
+        } else {
+            store->stats.dropped += entry->state != BINARIZE_STORE_FREE;
+            store_drop(store, entry);
+        }
+    }
+
+    store_runs_make(store);
+    store_link_live(store);
+
+    store->stats.recoveries++;
+
+    binarize_store_leave(store);
+}
