@@ -56,7 +56,7 @@ test_refused(void **state)
         "0f8fad5b-d9cb-469fa-165-70867728950e",
         "0f8fad5b-d9cb-469f-a165-7086772895 e",
         "-f8fad5b-d9cb-469f-a165-70867728950e",
-        "\x10" "f8fad5b-d9cb-469f-a165-70867728950e",
+        "\020f8fad5b-d9cb-469f-a165-70867728950e",
     };
 
     (void) state;

@@ -409,7 +409,7 @@ test_bad_json(void **state)
 
     static const char  *docs[] = {
         "", " ", "x", "null", "1", "\"a\"", "[]", "<html>",
-        "\xef\xbb", "\xef\xbb" "{}", "\xef{}", " \xef\xbb\xbf{}",
+        "\xef\xbb", "\xef\xbb{}", "\xef{}", " \xef\xbb\xbf{}",
         "\xef\xbb\xbf\xef\xbb\xbf{}", "\xff\xfe{",
         "{", "{,}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{\"a\":1,,\"b\":1}",
         "{\"a\" 1}", "{a:1}", "{'a':1}", "{\"a\":1 \"b\":2}", "{\"a\":1;}",
@@ -459,8 +459,8 @@ test_strings(void **state)
         "{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\uABCD\\uefff\"}",
         "{\"a\":\"\\ud83d\\ude00\"}",
         "{\"a\":\"\\uDBFF\\uDFFF\\uD800\\uDC00\"}",
-        "{\"a\":\"\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80"
-        "\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}",
+        ("{\"a\":\"\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80"
+        "\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}"),
     };
 
     static const char  *bad[] = {
