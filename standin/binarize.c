@@ -9,7 +9,9 @@ static PIX *binarize_read(const unsigned char *data, size_t size,
     const char **error);
 static PIX *binarize_grey(PIX *pix);
 static PIX *binarize_flatten(PIX *grey);
+static PIX *binarize_stretch(PIX *grey);
 static PIX *binarize_threshold(PIX *grey);
+static PIX *binarize_clean(PIX *bin, PIX *grey);
 static PIX *binarize_black_white(PIX *grey);
 
 
@@ -99,51 +101,124 @@ binarize_read(const unsigned char *data, size_t size, const char **error)
 static PIX *
 binarize_grey(PIX *pix)
 {
-    PIX  *flat, *grey;
+    PIX  *colour, *flat, *grey;
 
-    if (pixGetDepth(pix) == 32 && pixGetSpp(pix) == 4) {
-        flat = pixAlphaBlendUniform(pix, 0xffffff00);
+    colour = pixRemoveColormap(pix, REMOVE_CMAP_BASED_ON_SRC);
+
+    if (pixGetDepth(colour) == 32 && pixGetSpp(colour) == 4) {
+        flat = pixAlphaBlendUniform(colour, 0xffffff00);
     } else {
-        flat = pixClone(pix);
+        flat = pixClone(colour);
     }
 
-    grey = pixConvertTo8(flat, 0);
+    /* old paper is yellow: red tells it best from ink */
+    grey = pixGetDepth(flat) == 32 ? pixConvertRGBToGray(flat, 0.5f, 0.3f, 0.2f)
+                                   : pixConvertTo8(flat, 0);
     pixDestroy(&flat);
+    pixDestroy(&colour);
 
     return grey;
 }
 
 
+/*
+ * Evens out the light: tiles' backgrounds become 200. A picture without
+ * enough light background comes back as it is.
+ */
 static PIX *
 binarize_flatten(PIX *grey)
 {
-    return pixBackgroundNormSimple(grey, NULL, NULL);
+    PIX      *flat;
+    l_int32   size, tile;
+
+    size = L_MIN(pixGetWidth(grey), pixGetHeight(grey));
+    tile = L_MAX(15, size / 20);
+
+    flat = pixBackgroundNorm(grey, NULL, NULL, tile, tile, 60,
+                             tile * tile / 3, 200, 2, 2);
+
+    return flat ? flat : pixClone(grey);
 }
 
 
+/* Gives pale print the contrast of black print, tile by tile. */
+static PIX *
+binarize_stretch(PIX *grey)
+{
+    PIX      *sharp;
+    l_int32   size, tile;
+
+    size = L_MIN(pixGetWidth(grey), pixGetHeight(grey));
+    tile = L_MAX(15, size / 12);
+
+    /* tiles with less contrast than that are blank */
+    sharp = pixContrastNorm(NULL, grey, tile, tile, 110, 1, 1);
+
+    return sharp ? sharp : pixClone(grey);
+}
+
+
+/*
+ * Sauvola's threshold m * (1 - k * (1 - s / 128)) of mean and deviation in
+ * a window (J. Sauvola, M. Pietikainen, Pattern Recognition 33, 2000).
+ */
 static PIX *
 binarize_threshold(PIX *grey)
 {
-    PIX  *bin;
+    PIX      *bin;
+    l_int32   size, radius;
 
+    size = L_MIN(pixGetWidth(grey), pixGetHeight(grey));
+    radius = L_MIN(L_MAX(20, size / 40), (size - 3) / 2);
     bin = NULL;
-    pixOtsuAdaptiveThreshold(grey, 400, 400, 0, 0, 0.1f, NULL, &bin);
+
+    if (radius < 2) {
+        return pixThresholdToBinary(grey, 128);
+    }
+
+    pixSauvolaBinarizeTiled(grey, radius, 0.38f, 1, 1, NULL, &bin);
 
     return bin;
+}
+
+
+/*
+ * Keeps what has a dark core, however small: dots stay, grain goes. Takes
+ * over bin.
+ */
+static PIX *
+binarize_clean(PIX *bin, PIX *grey)
+{
+    PIX  *cores, *clean;
+
+    if (bin == NULL) {
+        return NULL;
+    }
+
+    cores = pixThresholdToBinary(grey, 150);
+    pixAnd(cores, cores, bin);
+    clean = pixSeedfillBinary(NULL, cores, bin, 8);
+
+    pixDestroy(&cores);
+    pixDestroy(&bin);
+
+    return clean;
 }
 
 
 static PIX *
 binarize_black_white(PIX *grey)
 {
-    PIX  *flat, *bin, *result;
+    PIX  *flat, *sharp, *bin, *result;
 
     flat = binarize_flatten(grey);
-    bin = binarize_threshold(flat ? flat : grey);
-    pixDestroy(&flat);
-
+    sharp = binarize_stretch(flat);
+    bin = binarize_clean(binarize_threshold(sharp), sharp);
     result = bin ? pixConvert1To8(NULL, bin, 255, 0) : NULL;
+
     pixDestroy(&bin);
+    pixDestroy(&sharp);
+    pixDestroy(&flat);
 
     return result;
 }
