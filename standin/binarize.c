@@ -176,29 +176,37 @@ binarize_threshold(PIX *grey)
         return pixThresholdToBinary(grey, 128);
     }
 
-    pixSauvolaBinarizeTiled(grey, radius, 0.38f, 1, 1, NULL, &bin);
+    pixSauvolaBinarizeTiled(grey, radius, 0.37f, 1, 1, NULL, &bin);
 
     return bin;
 }
 
 
 /*
- * Keeps what has a dark core, however small: dots stay, grain goes. Takes
- * over bin.
+ * Specks stay only if they have a core as dark as print: dots stay, grain
+ * of the paper goes. Takes over bin.
  */
 static PIX *
 binarize_clean(PIX *bin, PIX *grey)
 {
-    PIX  *cores, *clean;
+    PIX  *cores, *large, *clean;
 
     if (bin == NULL) {
         return NULL;
     }
 
-    cores = pixThresholdToBinary(grey, 150);
+    cores = pixThresholdToBinary(grey, 90);
     pixAnd(cores, cores, bin);
+
+    large = pixSelectBySize(bin, 5, 5, 8, L_SELECT_IF_EITHER, L_SELECT_IF_GT,
+                            NULL);
+    if (large) {
+        pixOr(cores, cores, large);
+    }
+
     clean = pixSeedfillBinary(NULL, cores, bin, 8);
 
+    pixDestroy(&large);
     pixDestroy(&cores);
     pixDestroy(&bin);
 
