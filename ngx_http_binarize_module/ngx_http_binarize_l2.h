@@ -57,6 +57,11 @@ void ngx_http_binarize_l2_free(void *owner);
 ngx_int_t ngx_http_binarize_l2_put(ngx_http_binarize_redis_t *redis,
     ngx_str_t *ns, u_char *guid, binarize_record_t *record, time_t valid_s);
 
+/* The same with the PNG in pieces in memory; record->png is not looked at. */
+ngx_int_t ngx_http_binarize_l2_put_chain(ngx_http_binarize_redis_t *redis,
+    ngx_str_t *ns, u_char *guid, binarize_record_t *record, ngx_chain_t *png,
+    time_t valid_s);
+
 /* The etag of a record: SHA-256 of png, truncated, hex. */
 void ngx_http_binarize_l2_etag(const binarize_span_t *png,
     u_char etag[BINARIZE_ETAG_SIZE]);

@@ -14,6 +14,9 @@
 #include <hiredis/hiredis.h>
 
 
+#define NGX_HTTP_BINARIZE_REDIS_REPLY_MAX  65536
+
+
 /* one per distinct server, prefix, time-outs and password */
 typedef struct ngx_http_binarize_redis_s  ngx_http_binarize_redis_t;
 
@@ -25,27 +28,39 @@ typedef struct ngx_http_binarize_redis_call_s  ngx_http_binarize_redis_call_t;
  *   NGX_OK        reply is the answer
  *   NGX_DECLINED  Redis refused: reply is an error, reply->str says why
  *   NGX_ERROR     no answer: time-out or connection lost, reply is NULL
+ *   NGX_ABORT     the worker exits: free what is yours and do nothing else
  * reply is freed after the return; ngx_http_binarize_redis_keep() takes it.
  * The handler may issue and cancel commands.
  */
 typedef void (*ngx_http_binarize_redis_handler_pt)(void *data, ngx_int_t rc,
     redisReply *reply);
 
+/* what an error answer says about Redis' state */
+typedef enum {
+    NGX_HTTP_BINARIZE_REDIS_NONE = 0,
+    NGX_HTTP_BINARIZE_REDIS_READ,
+    NGX_HTTP_BINARIZE_REDIS_WRITE
+} ngx_http_binarize_redis_kind_e;
+
 /* messages of a subscribed channel; channel and text live until the return */
 typedef void (*ngx_http_binarize_redis_message_pt)(void *data,
     ngx_str_t *channel, ngx_str_t *text);
 
 
-/* embedded by whoever issues the command, and his until the handler is called */
+/*
+ * Embedded in something of the issuer's that lives until the handler was
+ * called, or would have been.
+ */
 struct ngx_http_binarize_redis_call_s {
     ngx_http_binarize_redis_handler_pt   handler;   /* NULL: not wanted */
     void                                *data;
 
-    /* the largest reply taken, larger strings are read as nil; 0: 64 KiB */
+    /* taken of a reply's strings, the others are read as nil; 0: 64 KiB */
     size_t                               reply_max;
 
+    ngx_http_binarize_redis_kind_e       kind;
+
     /* set by the callee */
-    ngx_http_binarize_redis_t           *redis;
     ngx_queue_t                          queue;
     ngx_msec_t                           issued;
 };
@@ -97,7 +112,7 @@ void ngx_http_binarize_redis_exit_process(ngx_array_t *endpoints);
 /*
  * 1 if a command issued now would be sent, or will be as soon as a connection
  * that is being made for the first time, or again after a clean end, is ready;
- * 0 while Redis is down, hung or loading.
+ * 0 while Redis is down, hung, loading, or far behind with what was sent.
  */
 ngx_uint_t ngx_http_binarize_redis_usable(ngx_http_binarize_redis_t *redis);
 
@@ -105,15 +120,23 @@ ngx_http_binarize_redis_stats_t *ngx_http_binarize_redis_stats(
     ngx_http_binarize_redis_t *redis);
 
 /*
- * Issues a command.  The arguments are copied.  The handler is not called
+ * 1 if Redis has lately refused a write (full, read-only, not allowed ...)
+ * and it is not yet time to try the next
+ */
+ngx_uint_t ngx_http_binarize_redis_write_refused(
+    ngx_http_binarize_redis_t *redis);
+
+/*
+ * Issues a command.  The arguments are copied, last, if not NULL, is the last
+ * one in pieces in memory.  The handler is not called
  * from inside.  The answer comes within the endpoint's time-out, or not at
  * all: the time-out is the longest silence of a Redis that owes answers.
- * Returns NGX_OK, or NGX_DECLINED if Redis is not usable now: then the
+ * Returns NGX_OK; or NGX_DECLINED if there is no usable connection: then the
  * handler is not called.
  */
 ngx_int_t ngx_http_binarize_redis_command(ngx_http_binarize_redis_t *redis,
     ngx_http_binarize_redis_call_t *call, ngx_uint_t argc, const char **argv,
-    const size_t *argvlen);
+    const size_t *argvlen, ngx_chain_t *last);
 
 /* Takes the reply out of a handler: the caller frees it by freeReplyObject(). */
 redisReply *ngx_http_binarize_redis_keep(redisReply *reply);
