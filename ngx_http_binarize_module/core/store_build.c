@@ -46,16 +46,20 @@ store_is_building(const binarize_store_t *store,
 }
 
 
-/* so that nblocks can be taken, in whatever pieces */
+/* so that nblocks can be taken in whatever pieces, and listed */
 
 static int
 store_evict_for(binarize_store_t *store, uint64_t nblocks, uint64_t now_ms)
 {
+    uint64_t  nlists;
+
+    nlists = 1;
+
     if (!binarize_store_may_take(store, nblocks)) {
-        nblocks += nblocks / BINARIZE_STORE_LIST_EXTENTS + 2;
+        nlists += nblocks / BINARIZE_STORE_LIST_EXTENTS + 1;
     }
 
-    return binarize_store_evict(store, nblocks, now_ms);
+    return binarize_store_evict(store, nblocks + nlists, now_ms);
 }
 
 

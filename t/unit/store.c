@@ -1,0 +1,1077 @@
+
+#include <time.h>
+
+#include "store_model.h"
+#include "unit.h"
+
+
+typedef struct {
+    binarize_store_t  *store;
+    void              *memory;
+    uint32_t          *owners;
+    uint32_t           random;
+    uint32_t           nkeys;
+} fixture_t;
+
+
+static const binarize_store_meta_t  forever = { .expires_ms = UINT64_MAX };
+
+
+static void
+fixture_init(fixture_t *f, size_t size)
+{
+    unsigned  attached;
+
+    f->memory = aligned_alloc(64, size);
+    assert_non_null(f->memory);
+    memset(f->memory, 0, sizeof(binarize_store_t));
+
+    assert_int_equal(binarize_store_init(f->memory, size, &f->store,
+                                         &attached),
+                     BINARIZE_OK);
+    assert_int_equal(attached, 0);
+
+    f->owners = malloc((binarize_store_nblocks(f->store) + 1)
+                       * sizeof(uint32_t));
+    assert_non_null(f->owners);
+
+    f->random = 2463534242u;
+    f->nkeys = 0;
+}
+
+
+static void
+fixture_check(fixture_t *f)
+{
+    const char  *error;
+
+    error = binarize_store_check(f->store, f->owners);
+
+    if (error) {
+        fail_msg("store: %s", error);
+    }
+}
+
+
+static void
+fixture_done(fixture_t *f)
+{
+    fixture_check(f);
+
+    free(f->memory);
+    free(f->owners);
+}
+
+
+static void
+key_of(uint32_t n, unsigned char key[BINARIZE_STORE_KEY_SIZE])
+{
+    uint64_t  i, word;
+
+    for (i = 0; i < BINARIZE_STORE_KEY_SIZE / sizeof(word); i++) {
+        word = (n * 4ULL + i + 1) * 0x9e3779b97f4a7c15ULL;
+        word = (word ^ (word >> 29)) * 0xbf58476d1ce4e5b9ULL;
+        word ^= word >> 32;
+        memcpy(key + i * sizeof(word), &word, sizeof(word));
+    }
+}
+
+
+/* its size is known; nothing is written into it */
+
+static int
+insert(fixture_t *f, uint32_t n, binarize_store_kind_e kind, uint64_t size,
+    size_t doc_size, binarize_store_entry_t **entry)
+{
+    int                      rc;
+    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
+    binarize_store_entry_t  *e;
+
+    key_of(n, key);
+
+    do {
+        rc = binarize_store_reserve(f->store, key, kind, size, 1, 0, &e);
+    } while (rc == BINARIZE_AGAIN);
+
+    if (rc != BINARIZE_OK) {
+        return rc;
+    }
+
+    do {
+        rc = binarize_store_finish(f->store, e, size, doc_size, 0);
+    } while (rc == BINARIZE_AGAIN);
+
+    if (rc != BINARIZE_OK) {
+        binarize_store_abort(f->store, e);
+        return rc;
+    }
+
+    binarize_store_publish(f->store, e, &forever, 0);
+
+    if (entry) {
+        *entry = e;
+    }
+
+    return BINARIZE_OK;
+}
+
+
+static binarize_store_entry_t *
+lookup(fixture_t *f, uint32_t n, uint64_t now_ms)
+{
+    unsigned char  key[BINARIZE_STORE_KEY_SIZE];
+
+    key_of(n, key);
+
+    return binarize_store_lookup(f->store, key, now_ms);
+}
+
+
+static uint64_t
+live_size(fixture_t *f)
+{
+    binarize_store_stats_t  stats;
+
+    binarize_store_stats(f->store, &stats);
+
+    return stats.kinds[0].size + stats.kinds[1].size + stats.kinds[2].size;
+}
+
+
+static void
+test_init(void **state)
+{
+    unsigned           attached;
+    unsigned char     *memory;
+    binarize_store_t  *store, *again;
+
+    (void) state;
+
+    memory = aligned_alloc(64, 1 << 20);
+    assert_non_null(memory);
+    memset(memory, 0xff, 1 << 20);
+
+    assert_int_equal(binarize_store_init(memory, BINARIZE_STORE_MIN_SIZE - 64,
+                                         &store, &attached),
+                     BINARIZE_ERROR);
+    assert_int_equal(binarize_store_init(memory + 8, 1 << 19, &store,
+                                         &attached),
+                     BINARIZE_ERROR);
+
+    assert_int_equal(binarize_store_init(memory, 1 << 20, &store, &attached),
+                     BINARIZE_OK);
+    assert_int_equal(attached, 0);
+
+    assert_int_equal(binarize_store_init(memory, 1 << 20, &again, &attached),
+                     BINARIZE_OK);
+    assert_int_equal(attached, 1);
+    assert_ptr_equal(store, again);
+
+    /* another size */
+
+    assert_int_equal(binarize_store_init(memory, 1 << 19, &store, &attached),
+                     BINARIZE_OK);
+    assert_int_equal(attached, 0);
+
+    /* another layout */
+
+    store->layout ^= 1;
+    assert_int_equal(binarize_store_init(memory, 1 << 19, &store, &attached),
+                     BINARIZE_OK);
+    assert_int_equal(attached, 0);
+
+    /* killed while it was formatted */
+
+    store->magic = 0;
+    store->classes[5] = 99;
+    assert_int_equal(binarize_store_init(memory, 1 << 19, &store, &attached),
+                     BINARIZE_OK);
+    assert_int_equal(attached, 0);
+    assert_int_equal(store->classes[5], 0);
+
+    free(memory);
+}
+
+
+static void
+test_smallest(void **state)
+{
+    size_t     size;
+    fixture_t  f;
+
+    (void) state;
+
+    for (size = BINARIZE_STORE_MIN_SIZE; size < 300000; size += 4096 + 64) {
+        fixture_init(&f, size);
+        assert_true(binarize_store_max_size(f.store) > size / 5);
+        assert_int_equal(insert(&f, 1, BINARIZE_STORE_RESULT,
+                                binarize_store_max_size(f.store), 0, NULL),
+                         BINARIZE_OK);
+        assert_int_equal(insert(&f, 2, BINARIZE_STORE_RESULT,
+                                binarize_store_max_size(f.store) + 1, 0,
+                                NULL),
+                         BINARIZE_DECLINED);
+        fixture_done(&f);
+    }
+}
+
+
+static void
+test_put_and_get(void **state)
+{
+    fixture_t                f;
+    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
+    binarize_span_t          piece;
+    binarize_store_ref_t     ref;
+    binarize_store_meta_t    meta;
+    binarize_store_entry_t  *entry;
+
+    (void) state;
+
+    fixture_init(&f, 1 << 20);
+    key_of(1, key);
+
+    memset(&meta, 0, sizeof(meta));
+    meta.expires_ms = 100;
+    meta.forget_ms = 200;
+    meta.repeat = 3;
+    meta.outcome = 4;
+    memcpy(meta.etag, "0123456789abcdef0123456789abcdef", 32);
+
+    assert_null(binarize_store_lookup(f.store, key, 50));
+
+    assert_int_equal(binarize_store_put(f.store, key, BINARIZE_STORE_NEGATIVE,
+                                        (const unsigned char *) "{\"a\":1}", 7,
+                                        &meta, 1, 50, &entry),
+                     BINARIZE_OK);
+
+    assert_ptr_equal(binarize_store_lookup(f.store, key, 99), entry);
+    assert_int_equal(entry->kind, BINARIZE_STORE_NEGATIVE);
+    assert_int_equal(entry->hits, 1);
+    assert_memory_equal(&entry->meta, &meta, sizeof(meta));
+
+    assert_int_equal(binarize_store_doc(f.store, entry, 0, 100, &piece, 1), 1);
+    assert_int_equal(piece.size, 7);
+    assert_memory_equal(piece.data, "{\"a\":1}", 7);
+    assert_int_equal(binarize_store_doc(f.store, entry, 5, 1, &piece, 1), 1);
+    assert_memory_equal(piece.data, "1", 1);
+    assert_int_equal(piece.size, 1);
+    assert_int_equal(binarize_store_doc(f.store, entry, 7, 1, &piece, 1), 0);
+    assert_int_equal(binarize_store_payload(f.store, entry, 0, 1, &piece, 1),
+                     0);
+
+    /* expired, but its repeat is not forgotten */
+
+    ref = binarize_store_ref(f.store, entry);
+
+    assert_null(binarize_store_lookup(f.store, key, 100));
+    assert_ptr_equal(binarize_store_peek(f.store, key), entry);
+    assert_int_equal(binarize_store_sweep(f.store, 10000, 199), 0);
+    assert_ptr_equal(binarize_store_get(f.store, ref), entry);
+
+    assert_null(binarize_store_lookup(f.store, key, 200));
+    assert_null(binarize_store_peek(f.store, key));
+    assert_null(binarize_store_get(f.store, ref));
+
+    fixture_done(&f);
+}
+
+
+static void
+test_sweep(void **state)
+{
+    unsigned                i;
+    fixture_t               f;
+    unsigned char           key[BINARIZE_STORE_KEY_SIZE];
+    binarize_store_meta_t   meta;
+    binarize_store_stats_t  stats;
+
+    (void) state;
+
+    fixture_init(&f, 1 << 20);
+    memset(&meta, 0, sizeof(meta));
+
+    for (i = 0; i < 100; i++) {
+        key_of(i, key);
+        meta.expires_ms = i;
+        assert_int_equal(binarize_store_put(f.store, key,
+                                            BINARIZE_STORE_PENDING, NULL, 0,
+                                            &meta, 1, 0, NULL),
+                         BINARIZE_OK);
+    }
+
+    /* a bounded part of it each time, all in the end */
+
+    assert_true(binarize_store_sweep(f.store, 10, 49) <= 10);
+
+    for (i = 0; i < 1000; i++) {
+        (void) binarize_store_sweep(f.store, 10, 49);
+    }
+
+    binarize_store_stats(f.store, &stats);
+    assert_int_equal(stats.kinds[BINARIZE_STORE_PENDING].nentries, 50);
+    assert_int_equal(stats.expired, 50);
+
+    fixture_done(&f);
+}
+
+
+static void
+test_arguments(void **state)
+{
+    fixture_t                f;
+    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
+    binarize_store_ref_t     ref;
+    binarize_store_entry_t  *entry;
+
+    (void) state;
+
+    fixture_init(&f, 1 << 20);
+    key_of(1, key);
+
+    assert_int_equal(binarize_store_reserve(f.store, key, 0, 1, 1024, 0,
+                                            &entry),
+                     BINARIZE_ERROR);
+    assert_int_equal(binarize_store_reserve(f.store, key,
+                                            BINARIZE_STORE_NKINDS, 1, 1, 0,
+                                            &entry),
+                     BINARIZE_ERROR);
+    assert_int_equal(binarize_store_put(f.store, key, BINARIZE_STORE_PENDING,
+                                        NULL, 65537, &forever, 1, 0, NULL),
+                     BINARIZE_ERROR);
+
+    assert_int_equal(insert(&f, 1, BINARIZE_STORE_RESULT, 10, 0, &entry),
+                     BINARIZE_OK);
+
+    assert_int_equal(binarize_store_pin(f.store, entry, 1024),
+                     BINARIZE_ERROR);
+    assert_int_equal(binarize_store_unpin(f.store, entry, 5), BINARIZE_ERROR);
+
+    /* what is published is not changed any more */
+
+    assert_int_equal(binarize_store_grow(f.store, entry, 1000, 0),
+                     BINARIZE_ERROR);
+    assert_int_equal(binarize_store_finish(f.store, entry, 5, 0, 0),
+                     BINARIZE_ERROR);
+    binarize_store_abort(f.store, entry);
+    assert_ptr_equal(lookup(&f, 1, 0), entry);
+
+    assert_int_equal(binarize_store_reserve(f.store, key, 0, 1000, 1, 0,
+                                            &entry),
+                     BINARIZE_OK);
+    assert_int_equal(binarize_store_finish(f.store, entry, 1025, 0, 0),
+                     BINARIZE_ERROR);
+    assert_int_equal(binarize_store_finish(f.store, entry, 1024, 65537, 0),
+                     BINARIZE_ERROR);
+
+    ref.index = 1 << 30;
+    ref.generation = 1;
+    assert_null(binarize_store_get(f.store, ref));
+
+    fixture_done(&f);
+}
+
+
+static void
+test_replaced_while_pinned(void **state)
+{
+    fixture_t                f;
+    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
+    binarize_span_t          piece;
+    binarize_store_ref_t     ref;
+    binarize_store_stats_t   stats;
+    binarize_store_entry_t  *newer, *older;
+
+    (void) state;
+
+    fixture_init(&f, 1 << 20);
+    key_of(1, key);
+
+    assert_int_equal(insert(&f, 1, BINARIZE_STORE_RESULT, 5000, 0, &older),
+                     BINARIZE_OK);
+    assert_int_equal(binarize_store_payload(f.store, older, 0, 5000, &piece,
+                                            1),
+                     1);
+    memset((void *) piece.data, 'o', 5000);
+
+    assert_int_equal(binarize_store_pin(f.store, older, 7), BINARIZE_OK);
+    assert_int_equal(binarize_store_pin(f.store, older, 7), BINARIZE_OK);
+    assert_int_equal(binarize_store_pin(f.store, older, 900), BINARIZE_OK);
+    assert_int_equal(older->npinned, 2);
+
+    assert_int_equal(insert(&f, 1, BINARIZE_STORE_RESULT, 6000, 0, &newer),
+                     BINARIZE_OK);
+    assert_ptr_equal(lookup(&f, 1, 0), newer);
+    assert_int_equal(older->state, BINARIZE_STORE_ZOMBIE);
+
+    /* nobody writes where the older one is being read */
+
+    while (insert(&f, ++f.nkeys + 1, BINARIZE_STORE_RESULT, 20000, 0, NULL)
+           == BINARIZE_OK && f.nkeys < 200)
+    {
+        assert_int_equal(binarize_store_payload(f.store,
+                                                lookup(&f, f.nkeys + 1, 0),
+                                                0, 1, &piece, 1),
+                         1);
+        memset((void *) piece.data, 'n', 20000);
+    }
+
+    assert_int_equal(binarize_store_payload(f.store, older, 4999, 9, &piece,
+                                            1),
+                     1);
+    assert_int_equal(piece.size, 1);
+
+    for (ref.index = 0; ref.index < 5000; ref.index++) {
+        assert_int_equal(piece.data[1 - (int) ref.index - 1], 'o');
+    }
+
+    ref = binarize_store_ref(f.store, older);
+
+    binarize_store_stats(f.store, &stats);
+    assert_int_equal(stats.nzombies, 1);
+    assert_int_equal(stats.nzombie_blocks, 11);
+
+    assert_int_equal(binarize_store_unpin(f.store, older, 7), BINARIZE_OK);
+    assert_ptr_equal(binarize_store_get(f.store, ref), older);
+    assert_int_equal(binarize_store_unpin(f.store, older, 900), BINARIZE_OK);
+    assert_null(binarize_store_get(f.store, ref));
+
+    binarize_store_stats(f.store, &stats);
+    assert_int_equal(stats.nzombies, 0);
+
+    fixture_done(&f);
+}
+
+
+static void
+test_all_pinned(void **state)
+{
+    unsigned                 i;
+    fixture_t                f;
+    binarize_store_stats_t   before, after;
+    binarize_store_entry_t  *entry, *first;
+
+    (void) state;
+
+    fixture_init(&f, 1 << 20);
+    first = NULL;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (insert(&f, i, BINARIZE_STORE_RESULT, 30000, 0, &entry)
+            != BINARIZE_OK)
+        {
+            break;
+        }
+
+        first = first ? first : entry;
+        assert_int_equal(binarize_store_pin(f.store, entry, i % 1024),
+                         BINARIZE_OK);
+    }
+
+    assert_true(i > 30);
+
+    binarize_store_stats(f.store, &before);
+    assert_int_equal(before.full, 1);
+    assert_int_equal(before.evictions[BINARIZE_STORE_RESULT], 0);
+    assert_int_equal(before.npinned, i);
+
+    assert_int_equal(insert(&f, i, BINARIZE_STORE_RESULT, 30000, 0, &entry),
+                     BINARIZE_FULL);
+    assert_ptr_equal(lookup(&f, 0, 0), first);
+
+    /* and goes on when one is let go */
+
+    assert_int_equal(binarize_store_unpin(f.store, first, 0), BINARIZE_OK);
+    assert_int_equal(insert(&f, i, BINARIZE_STORE_RESULT, 30000, 0, &entry),
+                     BINARIZE_OK);
+    assert_null(lookup(&f, 0, 0));
+
+    binarize_store_stats(f.store, &after);
+    assert_int_equal(after.evictions[BINARIZE_STORE_RESULT], 1);
+
+    fixture_done(&f);
+}
+
+
+static void
+test_release_slot(void **state)
+{
+    fixture_t                f;
+    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
+    binarize_store_stats_t   stats;
+    binarize_store_entry_t  *entry[4];
+
+    (void) state;
+
+    fixture_init(&f, 1 << 20);
+
+    assert_int_equal(insert(&f, 0, BINARIZE_STORE_RESULT, 3000, 0, &entry[0]),
+                     BINARIZE_OK);
+    assert_int_equal(insert(&f, 1, BINARIZE_STORE_RESULT, 3000, 0, &entry[1]),
+                     BINARIZE_OK);
+
+    assert_int_equal(binarize_store_pin(f.store, entry[0], 70), BINARIZE_OK);
+    assert_int_equal(binarize_store_pin(f.store, entry[0], 71), BINARIZE_OK);
+    assert_int_equal(binarize_store_pin(f.store, entry[1], 70), BINARIZE_OK);
+
+    key_of(1, key);
+    assert_int_equal(binarize_store_remove(f.store, key), BINARIZE_OK);
+
+    key_of(2, key);
+    assert_int_equal(binarize_store_reserve(f.store, key, 0, 9000, 70, 0,
+                                            &entry[2]),
+                     BINARIZE_OK);
+    key_of(3, key);
+    assert_int_equal(binarize_store_reserve(f.store, key, 0, 9000, 71, 0,
+                                            &entry[3]),
+                     BINARIZE_OK);
+
+    binarize_store_release_slot(f.store, 69);
+    binarize_store_stats(f.store, &stats);
+    assert_int_equal(stats.nbuilding, 2);
+    assert_int_equal(stats.nzombies, 1);
+
+    binarize_store_release_slot(f.store, 70);
+    binarize_store_stats(f.store, &stats);
+    assert_int_equal(stats.nbuilding, 1);
+    assert_int_equal(stats.nzombies, 0);
+    assert_int_equal(stats.npinned, 1);
+
+    fixture_check(&f);
+
+    binarize_store_release_slot(f.store, 71);
+    binarize_store_stats(f.store, &stats);
+    assert_int_equal(stats.nbuilding, 0);
+    assert_int_equal(stats.npinned, 0);
+
+    fixture_done(&f);
+}
+
+
+/* small holes everywhere: a large entry takes them all the same */
+
+static void
+test_many_extents(void **state)
+{
+    size_t                   n, room, size;
+    uint32_t                 i;
+    fixture_t                f;
+    unsigned char           *data, key[BINARIZE_STORE_KEY_SIZE];
+    binarize_span_t          pieces[600];
+    binarize_store_stats_t   stats;
+    binarize_store_entry_t  *entry, *keep;
+
+    (void) state;
+
+    fixture_init(&f, 1 << 20);
+
+    /* a pinned one beside each hole of three blocks */
+
+    for (i = 0; i < 330; i++) {
+        assert_int_equal(insert(&f, i, BINARIZE_STORE_RESULT, 1000, 0,
+                                &entry),
+                         BINARIZE_OK);
+
+        if (i % 2) {
+            assert_int_equal(binarize_store_pin(f.store, entry, 3),
+                             BINARIZE_OK);
+        }
+    }
+
+    binarize_store_stats(f.store, &stats);
+    assert_int_equal(stats.evictions[BINARIZE_STORE_RESULT], 0);
+
+    while (insert(&f, 1000 + i, BINARIZE_STORE_NEGATIVE, 0, 0, &keep)
+           == BINARIZE_OK)
+    {
+        assert_int_equal(binarize_store_pin(f.store, keep, 3), BINARIZE_OK);
+
+        binarize_store_stats(f.store, &stats);
+
+        if (stats.nfree_blocks < 3) {
+            break;
+        }
+
+        i++;
+    }
+
+    key_of(999, key);
+    size = 200000;
+
+    assert_int_equal(binarize_store_reserve(f.store, key, 0, 1, 1, 0, &entry),
+                     BINARIZE_OK);
+
+    for (n = 0; n < size; n += room) {
+        data = binarize_store_room(f.store, entry, n, &room);
+
+        if (room == 0) {
+            assert_int_equal(binarize_store_grow(f.store, entry, n + 1, 0),
+                             BINARIZE_OK);
+            fixture_check(&f);
+            continue;
+        }
+
+        room = room < size - n ? room : size - n;
+
+        for (i = 0; i < room; i++) {
+            data[i] = model_byte(77, n + i);
+        }
+    }
+
+    assert_int_equal(binarize_store_finish(f.store, entry, size, 20000, 0),
+                     BINARIZE_OK);
+    fixture_check(&f);
+
+    data = malloc(20000);
+    assert_non_null(data);
+    memset(data, 'd', 20000);
+    binarize_store_write_doc(f.store, entry, data);
+    free(data);
+
+    binarize_store_publish(f.store, entry, &forever, 0);
+
+    assert_true(entry->nextents > 100);
+
+    n = binarize_store_payload(f.store, entry, 0, UINT64_MAX, pieces, 600);
+    model_verify_pieces(pieces, n, 77, size);
+
+    /* a range within it */
+
+    n = binarize_store_payload(f.store, entry, 100000, 5000, pieces, 600);
+    assert_true(n > 2);
+    assert_int_equal(pieces[0].data[0], model_byte(77, 100000));
+
+    for (i = 0, room = 0; i < n; i++) {
+        room += pieces[i].size;
+    }
+
+    assert_int_equal(room, 5000);
+
+    /* told how many there are, though there is no room for them */
+
+    assert_int_equal(binarize_store_payload(f.store, entry, 100000, 5000,
+                                            pieces, 1),
+                     n);
+
+    n = binarize_store_doc(f.store, entry, 0, UINT64_MAX, pieces, 600);
+
+    for (i = 0, room = 0; i < n; i++) {
+        assert_int_equal(pieces[i].data[0], 'd');
+        assert_int_equal(pieces[i].data[pieces[i].size - 1], 'd');
+        room += pieces[i].size;
+    }
+
+    assert_int_equal(room, 20000);
+
+    key_of(999, key);
+    assert_int_equal(binarize_store_remove(f.store, key), BINARIZE_OK);
+
+    fixture_done(&f);
+}
+
+
+/* without other entries a growing one stays in one piece */
+
+static void
+test_growing_in_place(void **state)
+{
+    uint64_t                 size;
+    fixture_t                f;
+    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
+    binarize_store_stats_t   stats;
+    binarize_store_entry_t  *entry;
+
+    (void) state;
+
+    fixture_init(&f, 8 << 20);
+    key_of(1, key);
+
+    assert_int_equal(binarize_store_reserve(f.store, key, 0, 0, 1, 0, &entry),
+                     BINARIZE_OK);
+
+    for (size = 1000; size < 1500000; size += 10000) {
+        assert_int_equal(binarize_store_grow(f.store, entry, size, 0),
+                         BINARIZE_OK);
+        assert_int_equal(entry->nextents, 1);
+    }
+
+    assert_int_equal(binarize_store_finish(f.store, entry, 100001, 0, 0),
+                     BINARIZE_OK);
+
+    binarize_store_stats(f.store, &stats);
+    assert_int_equal(stats.nbuilding_blocks, 1 + 196);
+
+    assert_int_equal(binarize_store_grow(f.store, entry, 4 << 20, 0),
+                     BINARIZE_DECLINED);
+
+    binarize_store_abort(f.store, entry);
+
+    binarize_store_stats(f.store, &stats);
+    assert_int_equal(stats.nfree_blocks, stats.nblocks);
+
+    fixture_done(&f);
+}
+
+
+/* what says "not there" has a share, and keeps it */
+
+static void
+test_brief_share(void **state)
+{
+    uint32_t                i;
+    uint64_t                negative;
+    fixture_t               f;
+    binarize_store_stats_t  stats;
+
+    (void) state;
+
+    fixture_init(&f, 1 << 20);
+
+    for (i = 0; i < 200; i++) {
+        assert_int_equal(insert(&f, i, BINARIZE_STORE_RESULT, 10000, 0, NULL),
+                         BINARIZE_OK);
+    }
+
+    for (i = 0; i < 10000; i++) {
+        assert_int_equal(insert(&f, 1000 + i, BINARIZE_STORE_NEGATIVE, 0, 100,
+                                NULL),
+                         BINARIZE_OK);
+    }
+
+    binarize_store_stats(f.store, &stats);
+    negative = stats.kinds[BINARIZE_STORE_NEGATIVE].nblocks;
+
+    assert_in_range(negative, stats.nblocks / 8 - 1, stats.nblocks / 8 + 1);
+    assert_in_range(stats.kinds[BINARIZE_STORE_RESULT].nblocks,
+                    stats.nblocks * 3 / 4, stats.nblocks);
+
+    for (i = 0; i < 1000; i++) {
+        assert_int_equal(insert(&f, 20000 + i, BINARIZE_STORE_RESULT, 10000,
+                                0, NULL),
+                         BINARIZE_OK);
+    }
+
+    binarize_store_stats(f.store, &stats);
+    assert_int_equal(stats.kinds[BINARIZE_STORE_NEGATIVE].nblocks, negative);
+
+    fixture_done(&f);
+}
+
+
+/* entries used before a scan are there after it */
+
+static void
+test_scan(void **state)
+{
+    uint32_t   i, n;
+    fixture_t  f;
+
+    (void) state;
+
+    fixture_init(&f, 4 << 20);
+
+    for (n = 0; n < 3; n++) {
+        for (i = 0; i < 50; i++) {
+            if (lookup(&f, i, 0) == NULL) {
+                assert_int_equal(insert(&f, i, BINARIZE_STORE_RESULT, 30000,
+                                        0, NULL),
+                                 BINARIZE_OK);
+            }
+        }
+    }
+
+    for (i = 0; i < 2000; i++) {
+        assert_int_equal(insert(&f, 1000 + i, BINARIZE_STORE_RESULT, 30000, 0,
+                                NULL),
+                         BINARIZE_OK);
+    }
+
+    for (i = 0; i < 50; i++) {
+        assert_non_null(lookup(&f, i, 0));
+    }
+
+    fixture_done(&f);
+}
+
+
+static void
+fill(size_t zone, uint32_t seed, uint64_t least, uint64_t most,
+    double *share, double *split)
+{
+    uint64_t                size, sum;
+    fixture_t               f;
+    binarize_store_stats_t  stats;
+
+    fixture_init(&f, zone);
+    f.random = seed;
+
+    for (sum = 0; sum < 10 * (uint64_t) zone; sum += size) {
+        size = least + unit_random(&f.random) % (most - least + 1);
+        assert_int_equal(insert(&f, f.nkeys++, BINARIZE_STORE_RESULT, size,
+                                150, NULL),
+                         BINARIZE_OK);
+    }
+
+    binarize_store_stats(f.store, &stats);
+
+    /* payloads alone */
+    *share = (double) (live_size(&f)
+                       - 150 * stats.kinds[BINARIZE_STORE_RESULT].nentries)
+             / zone;
+    *split = (double) stats.split / f.nkeys;
+
+    fixture_done(&f);
+}
+
+
+static void
+test_fill(void **state)
+{
+    size_t    i;
+    double    least, share, split, splits;
+    uint32_t  seed;
+
+    static const struct {
+        size_t    zone;
+        uint64_t  least;
+        uint64_t  most;
+        double    share;
+    } cases[] = {
+        { 32 << 20, 1024, 4 << 20, 0.85 },
+        { 64 << 20, 1024, 4 << 20, 0.85 },
+        { 32 << 20, 1024, 300 << 10, 0.95 },
+        { 32 << 20, 30 << 10, 300 << 10, 0.95 },
+        { 32 << 20, 1024, 1024, 0.65 },
+    };
+
+    (void) state;
+
+    for (i = 0; i < unit_nelts(cases); i++) {
+        least = 1;
+        splits = 0;
+
+        for (seed = 1; seed <= 10; seed++) {
+            fill(cases[i].zone, seed * 7919, cases[i].least, cases[i].most,
+                 &share, &split);
+            least = share < least ? share : least;
+            splits += split / 10;
+        }
+
+        print_message("%zuM of %lu to %lu: at least %.1f%% payload, "
+                      "%.1f%% in several extents\n",
+                      cases[i].zone >> 20, (unsigned long) cases[i].least,
+                      (unsigned long) cases[i].most, least * 100,
+                      splits * 100);
+
+        assert_true(least >= cases[i].share);
+    }
+}
+
+
+/* no call may hold the mutex for long: the eviction of many is divided */
+
+static void
+test_bounded_eviction(void **state)
+{
+    int                      rc;
+    uint32_t                 i, n;
+    fixture_t                f;
+    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
+    binarize_store_stats_t   before, after;
+    binarize_store_entry_t  *entry;
+
+    (void) state;
+
+    fixture_init(&f, 8 << 20);
+
+    for (i = 0; i < 12000; i++) {
+        assert_int_equal(insert(&f, i, BINARIZE_STORE_RESULT, 200, 0, NULL),
+                         BINARIZE_OK);
+    }
+
+    key_of(99999, key);
+
+    for (n = 0; /* void */ ; n++) {
+        binarize_store_stats(f.store, &before);
+        rc = binarize_store_reserve(f.store, key, 0, 1 << 20, 1, 0, &entry);
+        binarize_store_stats(f.store, &after);
+
+        assert_true(after.evictions[0] - before.evictions[0] <= 256);
+
+        if (rc != BINARIZE_AGAIN) {
+            break;
+        }
+    }
+
+    assert_int_equal(rc, BINARIZE_OK);
+    assert_true(n >= 3);
+
+    fixture_done(&f);
+}
+
+
+static void
+test_recovered_order(void **state)
+{
+    fixture_t                f;
+    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
+    binarize_store_stats_t   stats;
+    binarize_store_entry_t  *building, *newer, *older;
+
+    (void) state;
+
+    fixture_init(&f, 1 << 20);
+
+    assert_int_equal(insert(&f, 1, BINARIZE_STORE_RESULT, 3000, 0, &older),
+                     BINARIZE_OK);
+    key_of(2, key);
+    assert_int_equal(binarize_store_reserve(f.store, key, 0, 9000, 70, 0,
+                                            &building),
+                     BINARIZE_OK);
+    assert_int_equal(insert(&f, 2, BINARIZE_STORE_RESULT, 3000, 0, &newer),
+                     BINARIZE_OK);
+
+    /* killed between the two steps of a replacement: both are live */
+
+    memcpy(newer->key, older->key, BINARIZE_STORE_KEY_SIZE);
+    f.store->dirty = 1;
+
+    assert_ptr_equal(lookup(&f, 1, 0), newer);
+
+    binarize_store_stats(f.store, &stats);
+    assert_int_equal(stats.kinds[BINARIZE_STORE_RESULT].nentries, 1);
+    assert_int_equal(stats.nbuilding, 1);
+    assert_int_equal(stats.recoveries, 1);
+    fixture_check(&f);
+
+    /* the other builder goes on as if nothing had happened */
+
+    assert_int_equal(binarize_store_finish(f.store, building, 9000, 0, 0),
+                     BINARIZE_OK);
+    binarize_store_publish(f.store, building, &forever, 0);
+    assert_ptr_equal(lookup(&f, 2, 0), building);
+
+    fixture_done(&f);
+}
+
+
+/* an entry that is not whole is dropped, the others are not */
+
+static void
+test_recovered_without(void **state)
+{
+    unsigned                 i;
+    fixture_t                f;
+    binarize_store_stats_t   stats;
+    binarize_store_entry_t  *entry[8];
+
+    (void) state;
+
+    fixture_init(&f, 1 << 20);
+
+    for (i = 0; i < 8; i++) {
+        assert_int_equal(insert(&f, i, BINARIZE_STORE_RESULT, 3000, 0,
+                                &entry[i]),
+                         BINARIZE_OK);
+    }
+
+    entry[1]->extents[0].nblocks += 9;          /* overlaps its neighbour */
+    entry[2]->extents[0].first = UINT32_MAX;
+    entry[3]->nextents = 100000;
+    entry[4]->payload_size = 1 << 18;
+    entry[5]->state = 200;
+    entry[6]->nextents = 4;
+    entry[6]->list = 1u << 31;
+
+    f.store->dirty = 1;
+    binarize_store_recover(f.store);
+
+    binarize_store_stats(f.store, &stats);
+    assert_int_equal(stats.kinds[BINARIZE_STORE_RESULT].nentries, 2);
+    assert_int_equal(stats.dropped, 6);
+    assert_non_null(lookup(&f, 0, 0));
+    assert_non_null(lookup(&f, 7, 0));
+
+    fixture_done(&f);
+}
+
+
+static uint32_t
+next_random(void *data)
+{
+    return unit_random(data);
+}
+
+
+static void
+test_model(void **state)
+{
+    size_t          i;
+    time_t          until;
+    uint32_t        random;
+    uint64_t        nsteps;
+    model_t        *model;
+
+    static const size_t  sizes[] = { 64 << 10, 200 << 10, 1 << 20 };
+
+    (void) state;
+
+    model = malloc(sizeof(*model));
+    assert_non_null(model);
+
+    /* many short lives, and long ones */
+
+    until = time(NULL) + 15;
+    nsteps = 0;
+
+    for (random = 1, i = 0; i < 60 && time(NULL) < until; i++) {
+        uint32_t  seed = 2463534242u + i * 7919;
+        uint32_t  steps = i % 10 == 9 ? 20000 : 1500;
+
+        model_init(model, sizes[i % unit_nelts(sizes)], next_random, &seed);
+
+        while (steps--) {
+            model_step(model);
+            nsteps++;
+        }
+
+        random += model->nagain + model->nfull;
+        model_done(model);
+    }
+
+    print_message("%lu steps, %u were full or again\n",
+                  (unsigned long) nsteps, random);
+
+    assert_true(nsteps > 20000);
+    assert_true(random > 10);
+
+    free(model);
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_init),
+        cmocka_unit_test(test_smallest),
+        cmocka_unit_test(test_put_and_get),
+        cmocka_unit_test(test_sweep),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_replaced_while_pinned),
+        cmocka_unit_test(test_all_pinned),
+        cmocka_unit_test(test_release_slot),
+        cmocka_unit_test(test_many_extents),
+        cmocka_unit_test(test_growing_in_place),
+        cmocka_unit_test(test_brief_share),
+        cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_bounded_eviction),
+        cmocka_unit_test(test_recovered_order),
+        cmocka_unit_test(test_recovered_without),
+        cmocka_unit_test(test_model),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
