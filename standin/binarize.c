@@ -195,7 +195,7 @@ binarize_clean(PIX *bin, PIX *grey)
         return NULL;
     }
 
-    cores = pixThresholdToBinary(grey, 90);
+    cores = pixThresholdToBinary(grey, 105);
     pixAnd(cores, cores, bin);
 
     large = pixSelectBySize(bin, 5, 5, 8, L_SELECT_IF_EITHER, L_SELECT_IF_GT,

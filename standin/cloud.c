@@ -45,6 +45,8 @@ static entry_t *cloud_entry(op_t op, const http_request_t *r);
 static int cloud_authorized(cloud_t *cloud, entry_t *e,
     const http_request_t *r, answer_t *a);
 static void cloud_plan(plan_t *plan, rule_t *base, rule_t *rule);
+static void cloud_plan_task_only(fault_t *f);
+static int cloud_plan_honest(const plan_t *plan);
 static void cloud_plan_free(plan_t *plan);
 static void cloud_answer(http_script_t *script, answer_t *a, plan_t *plan);
 static void cloud_record(buf_t *b, const http_request_t *r);
@@ -132,14 +134,14 @@ cloud_token(cloud_t *cloud, http_request_t *r, http_script_t *script)
     cloud_plan(&plan, NULL, rule_take(cloud->token_rules));
     counters->faults += plan.rule != NULL;
 
-    if (plan.fault.http == 400 && plan.fault.body == NULL
-        && plan.rule->body == NULL)
+    if (cloud_plan_honest(&plan)) {
+        token_answer(r, &a, &plan.fault);
+
+    } else if (plan.fault.http == 400 && plan.fault.body == NULL
+               && plan.rule->body == NULL)
     {
         plan.fault.body = "{\"error\":\"invalid_client\"}";
         plan.fault.content_type = "application/json; charset=UTF-8";
-
-    } else if (plan.fault.http == 0 || plan.fault.http == 200) {
-        token_answer(r, &a, &plan.fault);
     }
 
     cloud_answer(script, &a, &plan);
@@ -149,7 +151,7 @@ cloud_token(cloud_t *cloud, http_request_t *r, http_script_t *script)
 static void
 cloud_fetch(cloud_t *cloud, op_t op, http_request_t *r, http_script_t *script)
 {
-    int        absent;
+    int        silent;
     plan_t     plan;
     rule_t    *rule;
     entry_t   *e;
@@ -182,19 +184,16 @@ cloud_fetch(cloud_t *cloud, op_t op, http_request_t *r, http_script_t *script)
 
         cloud_plan(&plan, e->task ? e->task->base : NULL, rule);
 
-        absent = plan.fault.raw || plan.fault.garbage || plan.fault.body
-                 || (plan.fault.http && plan.fault.http != 200);
-
-        if (!absent) {
+        if (cloud_plan_honest(&plan)) {
             cloud_fetch_document(e, &plan, &cloud->counters, &a);
         }
     }
 
-    absent = plan.fault.hang == AT_START || plan.fault.close == AT_START
+    silent = plan.fault.hang == AT_START || plan.fault.close == AT_START
              || plan.fault.raw || plan.fault.garbage;
 
     cloud_fetch_count(cloud, e, &plan,
-                      absent ? 0
+                      silent ? 0
                       : plan.fault.http ? (int) plan.fault.http : a.status);
 
     script->on_done = cloud_fetch_done;
@@ -327,7 +326,7 @@ cloud_submit(cloud_t *cloud, op_t op, http_request_t *r, http_script_t *script)
 
     cloud_plan(&plan, NULL, rule_take(cloud->submit_rules));
 
-    if (plan.fault.http == 0 || plan.fault.http == 200) {
+    if (cloud_plan_honest(&plan)) {
         error = cloud_submit_image(cloud, op, r, &a);
 
         if (error) {
@@ -406,7 +405,7 @@ cloud_delete(cloud_t *cloud, op_t op, http_request_t *r, http_script_t *script)
     } else {
         cloud_plan(&plan, NULL, rule_take(e->delete_rules));
 
-        if (plan.fault.http == 0 || plan.fault.http == 200) {
+        if (cloud_plan_honest(&plan)) {
             task_remove(e);
         }
     }
@@ -502,6 +501,20 @@ cloud_plan(plan_t *plan, rule_t *base, rule_t *rule)
         plan->forced_status = f->status != NULL;
         f->status = f->status ? f->status : status;
     }
+}
+
+
+/* 1 if the call does its work, however the answer travels. */
+static int
+cloud_plan_honest(const plan_t *plan)
+{
+    const fault_t  *f;
+
+    f = &plan->fault;
+
+    return !f->raw && !f->garbage && f->body == NULL
+           && (f->http == 0 || f->http == 200)
+           && (plan->rule == NULL || plan->rule->body == NULL);
 }
 
 

@@ -40,6 +40,8 @@ static const param_t  params[] = {
     { NUMBER(body_delay_ms) },
     { NUMBER(dribble) },
     { NUMBER(dribble_ms) },
+    { CHOICE(dribble_head, "off on") },
+    { STRING(flood) },
     { CHOICE(hang, "off start midhead head body end") },
     { CHOICE(close, "off start midhead head body end") },
     { NUMBER(at) },

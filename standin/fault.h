@@ -94,6 +94,8 @@ typedef struct {
     uint64_t      body_delay_ms;
     uint64_t      dribble;
     uint64_t      dribble_ms;
+    int           dribble_head;
+    char         *flood;                /* instead of the body's rest */
     int           hang;                 /* fault_at_t */
     int           close;                /* fault_at_t */
     uint64_t      at;                   /* bytes of body before that, 0: half */

@@ -68,6 +68,7 @@ static void http_on_resume(evutil_socket_t fd, short what, void *data);
 static void http_conn_process(http_conn_t *c);
 static int http_conn_next_request(http_conn_t *c);
 static int http_conn_play(http_conn_t *c);
+static void http_conn_flood(struct evbuffer *out, struct evbuffer *bytes);
 static void http_conn_answered(http_conn_t *c, int complete);
 static void http_conn_close(http_conn_t *c, http_step_kind_t how);
 static void http_conn_timer(http_conn_t *c, uint64_t ms);
@@ -467,6 +468,14 @@ http_conn_play(http_conn_t *c)
             http_conn_timer(c, step->ms);
             return -1;
 
+        case STEP_FLOOD:
+            c->draining = 1;
+
+            if (evbuffer_get_length(out) == 0) {
+                http_conn_flood(out, step->bytes);
+            }
+            return -1;
+
         case STEP_SLEEP:
             c->step++;
             http_conn_timer(c, step->ms);
@@ -496,6 +505,16 @@ http_conn_play(http_conn_t *c)
     http_conn_timer(c, (uint64_t) c->server->options.keepalive_s * 1000);
 
     return 0;
+}
+
+
+static void
+http_conn_flood(struct evbuffer *out, struct evbuffer *bytes)
+{
+    size_t  size;
+
+    size = evbuffer_get_length(bytes);
+    evbuffer_add(out, evbuffer_pullup(bytes, -1), size);
 }
 
 

@@ -36,6 +36,7 @@ typedef struct {
 typedef enum {
     STEP_WRITE,                 /* bytes */
     STEP_DRIBBLE,               /* bytes, size of them every ms */
+    STEP_FLOOD,                 /* bytes, again and again */
     STEP_SLEEP,                 /* ms */
     STEP_HANG,                  /* until the client closes */
     STEP_END,                   /* wait for the next request */

@@ -20,8 +20,10 @@ static struct evbuffer *wire_interim(const char *list);
 static struct evbuffer *wire_head(const answer_t *a, const fault_t *f,
     fault_framing_t framing);
 static void wire_length(struct evbuffer *b, size_t size, const char *length);
-static struct evbuffer *wire_body(blob_t *body, size_t upto, size_t chunk,
-    int whole);
+static struct evbuffer *wire_body(blob_t *body, size_t upto, size_t chunk);
+static struct evbuffer *wire_flood(const char *text, int chunked);
+static void wire_bytes(http_script_t *script, const fault_t *f,
+    struct evbuffer *b, int dribble);
 static int wire_stop(http_script_t *script, const fault_t *f, fault_at_t at);
 static blob_t *wire_gzip(const blob_t *body);
 static const char *wire_date(void);
@@ -32,7 +34,7 @@ wire_answer(http_script_t *script, answer_t *a, const fault_t *f,
     blob_t *rule_body)
 {
     int               cut;
-    size_t            size, upto;
+    size_t            size, upto, chunk;
     blob_t           *packed;
     fault_framing_t   framing;
     struct evbuffer  *b;
@@ -79,11 +81,11 @@ wire_answer(http_script_t *script, answer_t *a, const fault_t *f,
         upto = evbuffer_get_length(b) / 2;
         packed = blob_copy(evbuffer_pullup(b, -1), upto);
         evbuffer_free(b);
-        b = wire_body(packed, upto, 0, 1);
+        b = wire_body(packed, upto, 0);
         blob_unref(packed);
     }
 
-    http_script_add(script, STEP_WRITE, b, 0, 0);
+    wire_bytes(script, f, b, f->dribble_head);
 
     if (wire_stop(script, f, AT_MIDHEAD) || wire_stop(script, f, AT_HEAD)) {
         goto done;
@@ -93,16 +95,25 @@ wire_answer(http_script_t *script, answer_t *a, const fault_t *f,
         http_script_add(script, STEP_SLEEP, NULL, f->body_delay_ms, 0);
     }
 
-    cut = f->hang == AT_BODY || f->close == AT_BODY;
+    cut = f->hang == AT_BODY || f->close == AT_BODY || f->flood;
     upto = !cut ? size : f->at == 0 ? size / 2 : f->at < size ? f->at : size;
+    chunk = framing != FRAMING_CHUNKED && framing != FRAMING_BOTH ? 0
+            : f->chunk ? f->chunk : WIRE_CHUNK;
 
     if (wire_has_body(a->status)) {
-        b = wire_body(a->body, upto,
-                      framing == FRAMING_CHUNKED || framing == FRAMING_BOTH
-                      ? (f->chunk ? f->chunk : WIRE_CHUNK) : 0, !cut);
+        wire_bytes(script, f, wire_body(a->body, upto, chunk), 1);
 
-        http_script_add(script, f->dribble ? STEP_DRIBBLE : STEP_WRITE, b,
-                        f->dribble_ms ? f->dribble_ms : 1, f->dribble);
+        if (f->flood) {
+            http_script_add(script, STEP_FLOOD,
+                            wire_flood(f->flood, chunk != 0), 0, 0);
+            goto done;
+        }
+
+        if (chunk && !cut) {
+            b = evbuffer_new();
+            evbuffer_add(b, "0\r\n\r\n", 5);
+            http_script_add(script, STEP_WRITE, b, 0, 0);
+        }
     }
 
     if (wire_stop(script, f, AT_BODY) || wire_stop(script, f, AT_END)) {
@@ -267,9 +278,7 @@ wire_raw(http_script_t *script, const fault_t *f, blob_t *body)
     }
 
     script->body_size = noise->size;
-    http_script_add(script, f->dribble ? STEP_DRIBBLE : STEP_WRITE,
-                    wire_body(noise, noise->size, 0, 1),
-                    f->dribble_ms ? f->dribble_ms : 1, f->dribble);
+    wire_bytes(script, f, wire_body(noise, noise->size, 0), 1);
     blob_unref(noise);
 
     if (!wire_stop(script, f, AT_END)) {
@@ -390,33 +399,76 @@ wire_release(const void *data, size_t size, void *extra)
 }
 
 
+/*
+ * The body up to some byte, without the end of chunks; a chunk that is cut
+ * has its full size in front.
+ */
 static struct evbuffer *
-wire_body(blob_t *body, size_t upto, size_t chunk, int whole)
+wire_body(blob_t *body, size_t upto, size_t chunk)
 {
-    size_t            pos, n;
+    size_t            pos, n, declared;
     struct evbuffer  *b;
 
     b = evbuffer_new();
 
     for (pos = 0; pos < upto; pos += n) {
-        n = chunk && chunk < upto - pos ? chunk : upto - pos;
+        declared = body->size - pos;
+        declared = chunk && chunk < declared ? chunk : declared;
+        n = declared < upto - pos ? declared : upto - pos;
 
         if (chunk) {
-            evbuffer_add_printf(b, "%zx\r\n", n);
+            evbuffer_add_printf(b, "%zx\r\n", declared);
         }
 
         evbuffer_add_reference(b, body->data + pos, n, wire_release,
                                blob_ref(body));
-        if (chunk) {
+        if (chunk && n == declared) {
             evbuffer_add(b, "\r\n", 2);
         }
     }
 
-    if (chunk && whole) {
-        evbuffer_add(b, "0\r\n\r\n", 5);
+    return b;
+}
+
+
+/* A block of 64 KB or so of the text, to be sent for ever. */
+static struct evbuffer *
+wire_flood(const char *text, int chunked)
+{
+    size_t            n;
+    struct evbuffer  *b;
+
+    text = *text ? text : "A";
+    n = 65536 / strlen(text) + 1;
+    b = evbuffer_new();
+
+    if (chunked) {
+        evbuffer_add_printf(b, "%zx\r\n", n * strlen(text));
+    }
+
+    while (n--) {
+        evbuffer_add(b, text, strlen(text));
+    }
+
+    if (chunked) {
+        evbuffer_add(b, "\r\n", 2);
     }
 
     return b;
+}
+
+
+static void
+wire_bytes(http_script_t *script, const fault_t *f, struct evbuffer *b,
+    int dribble)
+{
+    if (f->dribble && dribble) {
+        http_script_add(script, STEP_DRIBBLE, b,
+                        f->dribble_ms ? f->dribble_ms : 1, f->dribble);
+        return;
+    }
+
+    http_script_add(script, STEP_WRITE, b, 0, 0);
 }
 
 

@@ -1,0 +1,254 @@
+package Standin;
+
+# Starts a stand-in cloud and talks to it over raw sockets.
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use File::Temp qw(tempdir);
+use IO::Select;
+use IO::Socket::INET;
+use JSON::PP;
+use POSIX qw(:sys_wait_h);
+use Time::HiRes qw(time sleep);
+
+our @EXPORT_OK = qw(guid);
+
+my $serial = 0;
+
+sub guid {
+    return sprintf("0123abcd-0000-4000-8000-%012x", ++$serial);
+}
+
+sub new {
+    my ($class, @args) = @_;
+    my $bin = $ENV{STANDIN} or die "STANDIN names the program\n";
+    my $self = bless { dir => tempdir(CLEANUP => 1), id => "an id+/&",
+                       secret => "s3cret&=+/ \xc3\xa4", args => \@args },
+                     $class;
+
+    open(my $f, '>', "$self->{dir}/secret") or die;
+    print $f "$self->{secret}\n";
+    close($f);
+
+    my $pid = open($self->{out}, '-|') // die "fork: $!";
+
+    if ($pid == 0) {
+        open(STDERR, '>', "$self->{dir}/err");
+        exec($bin, '--client-id', $self->{id},
+             '--client-secret-file', "$self->{dir}/secret",
+             '--log', "$self->{dir}/log", @args) or exit(127);
+    }
+
+    $self->{pid} = $pid;
+
+    my $ready = IO::Select->new($self->{out})->can_read(10);
+    my $line = $ready ? readline($self->{out}) : '';
+
+    ($self->{port}) = ($line // '') =~ /^listening on 127\.0\.0\.1:(\d+)$/
+        or die "no stand-in: " . $self->file("err");
+
+    return $self;
+}
+
+# Ends it and returns its exit status.
+sub stop {
+    my ($self, $signal) = @_;
+
+    return unless $self->{pid};
+
+    kill($signal // 'TERM', $self->{pid});
+
+    for (1 .. 100) {
+        my $got = waitpid($self->{pid}, WNOHANG);
+
+        if ($got == $self->{pid}) {
+            my $status = $?;
+            delete $self->{pid};
+            return $status;
+        }
+
+        sleep(0.1);
+    }
+
+    kill('KILL', $self->{pid});
+    waitpid($self->{pid}, 0);
+    delete $self->{pid};
+
+    return -1;
+}
+
+sub DESTROY {
+    my ($self) = @_;
+    local $?;
+    $self->stop();
+}
+
+sub file {
+    my ($self, $name) = @_;
+    open(my $f, '<', "$self->{dir}/$name") or return '';
+    local $/;
+    return scalar readline($f);
+}
+
+sub connect {
+    my ($self) = @_;
+    return IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                 PeerPort => $self->{port},
+                                 Timeout => 5) || die "connect: $!";
+}
+
+# What comes within some seconds, and how it ended: eof, reset, timeout.
+sub drain {
+    my ($self, $socket, $seconds, $limit) = @_;
+    my $deadline = time() + ($seconds // 5);
+    my ($bytes, $select) = ('', IO::Select->new($socket));
+
+    while ((my $left = $deadline - time()) > 0) {
+        last unless $select->can_read($left);
+        my $n = sysread($socket, $bytes, 65536, length($bytes));
+        return ($bytes, 'reset') unless defined $n;
+        return ($bytes, 'eof') if $n == 0;
+        return ($bytes, 'limit') if $limit && length($bytes) > $limit;
+    }
+
+    return ($bytes, 'timeout');
+}
+
+sub request {
+    my ($self, $method, $target, %o) = @_;
+    my $body = $o{body};
+    my $text = "$method $target HTTP/1.1\r\nHost: cloud.test\r\n";
+
+    $text .= "Connection: close\r\n" unless $o{keepalive};
+    $text .= "$_\r\n" for @{ $o{headers} || [] };
+    $text .= "Content-Length: " . length($body) . "\r\n" if defined $body;
+
+    return "$text\r\n" . ($body // '');
+}
+
+# Bytes of the answer and how it ended.
+sub raw {
+    my ($self, $method, $target, %o) = @_;
+    my $socket = $self->connect();
+    syswrite($socket, $self->request($method, $target, %o));
+    return $self->drain($socket, $o{seconds}, $o{limit});
+}
+
+# A whole answer: status, head and body; framing is undone, strictly.
+sub call {
+    my ($self, @args) = @_;
+    my ($bytes, $end) = $self->raw(@args);
+    my $a = parse($bytes);
+    $a->{end} = $end;
+    return $a;
+}
+
+sub parse {
+    my ($bytes) = @_;
+    my %a = (raw => $bytes, interim => []);
+    my $rest = $bytes;
+
+    while (1) {
+        my ($head, $after) = $rest =~ /\A(.*?\r\n)\r\n(.*)\z/s
+            or return { %a, status => 0 };
+        my ($status) = $head =~ m{\AHTTP/1\.[01] (\d{3}) [^\r\n]+\r\n}
+            or return { %a, status => 0 };
+
+        $rest = $after;
+
+        if ($status < 200) {
+            push @{ $a{interim} }, $status;
+            next;
+        }
+
+        %a = (%a, head => $head, status => $status);
+        last;
+    }
+
+    if ($a{head} =~ /^Transfer-Encoding: chunked\r$/mi) {
+        my $body = '';
+        my $whole = 0;
+
+        while ($rest =~ s/\A([0-9a-f]+)\r\n//i) {
+            my $n = hex($1);
+
+            if ($n == 0) {
+                $whole = $rest eq "\r\n";
+                last;
+            }
+
+            $body .= substr($rest, 0, $n);
+            last if length($rest) < $n + 2;
+            substr($rest, 0, $n + 2) = '';
+        }
+
+        return { %a, body => $body, whole => $whole };
+    }
+
+    my $whole = $a{head} !~ /^Content-Length: (\d+)\r$/mi
+                || $1 == length($rest);
+
+    return { %a, body => $rest, whole => $whole };
+}
+
+sub token_form {
+    my ($self, %o) = @_;
+    my %form = (grant_type => 'client_credentials', client_id => $self->{id},
+                client_secret => $self->{secret}, %o);
+
+    return join '&', map {
+        my $v = $form{$_};
+        $v =~ s/([^A-Za-z0-9])/sprintf("%%%02X", ord($1))/ge;
+        "$_=$v";
+    } sort grep { defined $form{$_} } keys %form;
+}
+
+sub token_call {
+    my ($self, %o) = @_;
+    return $self->call('POST', '/connect/token',
+        headers => ['Content-Type: application/x-www-form-urlencoded'],
+        body => $self->token_form(%o));
+}
+
+sub authorize {
+    my ($self) = @_;
+    my $a = $self->token_call();
+    $self->{token} = decode_json($a->{body})->{access_token};
+    return $self->{token};
+}
+
+sub bearer {
+    my ($self) = @_;
+    return "Authorization: Bearer " . ($self->{token} // $self->authorize());
+}
+
+sub fetch {
+    my ($self, $id, %o) = @_;
+    my $op = $o{op} // 'binarizeimage';
+    return $self->call('GET', "/v5.0/ocr/$op?id=$id", %o,
+                       headers => [$self->bearer(), @{ $o{headers} || [] }]);
+}
+
+sub fetch_raw {
+    my ($self, $id, %o) = @_;
+    return $self->raw('GET', "/v5.0/ocr/binarizeimage?id=$id", %o,
+                      headers => [$self->bearer()]);
+}
+
+# The control plane; dies on refusal.
+sub control {
+    my ($self, $method, $path, $body) = @_;
+    my $a = $self->call($method, "/_standin/$path", body => $body);
+    die "control $path: $a->{raw}" unless $a->{status} =~ /^2/;
+    return $a->{body};
+}
+
+sub calls {
+    my ($self, $id) = @_;
+    return decode_json($self->control('GET', 'calls'
+                                      . ($id ? "?id=$id" : '')));
+}
+
+1;
