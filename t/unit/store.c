@@ -173,6 +173,14 @@ test_init(void **state)
                      BINARIZE_OK);
     assert_int_equal(attached, 0);
 
+    assert_int_equal(binarize_store_init(memory, (1 << 19) + 64, &store,
+                                         &attached),
+                     BINARIZE_OK);
+    assert_int_equal(attached, 0);
+    assert_int_equal(binarize_store_init(memory, 1 << 19, &store, &attached),
+                     BINARIZE_OK);
+    assert_int_equal(attached, 0);
+
     /* another layout */
 
     store->layout ^= 1;

@@ -10,12 +10,7 @@
 #define _STORE_MODEL_H_INCLUDED_
 
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "store_private.h"
+#include "store_unit.h"
 
 
 #define MODEL_OBJECTS   4096
@@ -23,14 +18,6 @@
 #define MODEL_BUILDS    6
 #define MODEL_PINS      24
 #define MODEL_SLOTS     6
-
-#define model_assert(condition)                                              \
-    do {                                                                     \
-        if (!(condition)) {                                                  \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);  \
-            abort();                                                         \
-        }                                                                    \
-    } while (0)
 
 
 typedef struct {
@@ -69,51 +56,6 @@ typedef struct {
 
 
 static const unsigned  model_slots[MODEL_SLOTS] = { 0, 1, 2, 63, 64, 1023 };
-
-
-/* keys of one bucket, and such that differ in their last byte only */
-
-static void
-model_key(unsigned i, unsigned char key[BINARIZE_STORE_KEY_SIZE])
-{
-    uint64_t  bucket;
-
-    memset(key, 0x5a, BINARIZE_STORE_KEY_SIZE);
-
-    bucket = (i % 24) * 0x9e3779b97f4a7c15ULL;
-    memcpy(key, &bucket, sizeof(bucket));
-
-    key[8 + i % 5] ^= (unsigned char) (i * 37);
-    key[BINARIZE_STORE_KEY_SIZE - 1] = (unsigned char) i;
-}
-
-
-static unsigned char
-model_byte(uint32_t seed, uint64_t offset)
-{
-    return (unsigned char) (seed * 167 + offset * 7 + (offset >> 8) * 13
-                            + (offset >> 16));
-}
-
-
-static void
-model_verify_pieces(const binarize_span_t *pieces, size_t n, uint32_t seed,
-    uint64_t size)
-{
-    size_t    i, k;
-    uint64_t  offset;
-
-    offset = 0;
-
-    for (i = 0; i < n; i++) {
-        for (k = 0; k < pieces[i].size; k++) {
-            model_assert(pieces[i].data[k] == model_byte(seed, offset));
-            offset++;
-        }
-    }
-
-    model_assert(offset == size);
-}
 
 
 /* all bytes of an entry that can be read */
