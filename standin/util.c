@@ -375,7 +375,7 @@ base64_decode(const char *s, size_t *size)
 
     for (n = 0; *s; s++) {
 
-        if (strchr(" \t\r\n", *s)) {
+        if (*s == ' ' || *s == '\t' || *s == '\r' || *s == '\n') {
             continue;
         }
 

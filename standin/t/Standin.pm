@@ -5,15 +5,17 @@ package Standin;
 use strict;
 use warnings;
 
+use Compress::Zlib ();
 use Exporter qw(import);
 use File::Temp qw(tempdir);
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP;
+use MIME::Base64;
 use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(time sleep);
 
-our @EXPORT_OK = qw(guid);
+our @EXPORT_OK = qw(guid pixels);
 
 my $serial = 0;
 
@@ -136,6 +138,26 @@ sub raw {
     return $self->drain($socket, $o{seconds}, $o{limit});
 }
 
+# The result of a picture, waiting for it.
+sub work {
+    my ($self, $picture, $op) = @_;
+    $op //= 'binarizeimage';
+
+    my $id = $self->call('POST', "/v5.0/ocr/$op", headers => [$self->bearer()],
+        body => encode_json({ image => encode_base64($picture, '') }))
+        ->{body};
+
+    for (1 .. 200) {
+        my $doc = decode_json($self->fetch($id, op => $op)->{body});
+        return decode_base64($doc->{results}[0]{data})
+            if $doc->{taskStatus} eq 'Completed';
+        return $doc->{error}{messages}[0] if $doc->{taskStatus} eq 'Error';
+        sleep(0.05);
+    }
+
+    return '';
+}
+
 # A whole answer: status, head and body; framing is undone, strictly.
 sub call {
     my ($self, @args) = @_;
@@ -249,6 +271,42 @@ sub calls {
     my ($self, $id) = @_;
     return decode_json($self->control('GET', 'calls'
                                       . ($id ? "?id=$id" : '')));
+}
+
+# rows of samples of an 8-bit grey PNG (RFC 2083, filters of section 6)
+sub pixels {
+    my ($png, $width) = @_;
+    my ($pos, $idat) = (8, '');
+
+    while ($pos < length($png)) {
+        my ($n, $type) = unpack('Na4', substr($png, $pos, 8));
+        $idat .= substr($png, $pos + 8, $n) if $type eq 'IDAT';
+        $pos += $n + 12;
+    }
+
+    my ($raw, @rows) = Compress::Zlib::uncompress($idat);
+    my @up = (0) x $width;
+
+    for my $row (unpack('(a' . ($width + 1) . ')*', $raw)) {
+        my ($filter, @x) = unpack('C*', $row);
+
+        for my $i (0 .. $#x) {
+            my ($l, $u, $ul) = ($i ? $x[$i - 1] : 0, $up[$i],
+                                $i ? $up[$i - 1] : 0);
+            my ($pl, $pu, $pul) = (abs($u - $ul), abs($l - $ul),
+                                   abs($l + $u - 2 * $ul));
+            my $paeth = $pl <= $pu && $pl <= $pul ? $l
+                        : $pu <= $pul ? $u : $ul;
+
+            $x[$i] += (0, $l, $u, ($l + $u) >> 1, $paeth)[$filter];
+            $x[$i] &= 255;
+        }
+
+        push @rows, [@x];
+        @up = @x;
+    }
+
+    return @rows;
 }
 
 1;

@@ -12,7 +12,7 @@ use MIME::Base64;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-use Standin qw(guid);
+use Standin qw(guid pixels);
 
 my $s = Standin->new('--pending', 300, '--processing', 400,
                      '--lock-for', 1);
@@ -36,42 +36,6 @@ sub picture {
     return "\x89PNG\r\n\x1a\n" . $chunk->('IHDR', pack('NNCCCCC', 60, 60, 8,
            0, 0, 0, 0)) . $chunk->('IDAT', Compress::Zlib::compress($raw))
            . $chunk->('IEND', '');
-}
-
-# rows of samples of an 8-bit grey PNG (RFC 2083, filters of section 6)
-sub pixels {
-    my ($png, $width) = @_;
-    my ($pos, $idat) = (8, '');
-
-    while ($pos < length($png)) {
-        my ($n, $type) = unpack('Na4', substr($png, $pos, 8));
-        $idat .= substr($png, $pos + 8, $n) if $type eq 'IDAT';
-        $pos += $n + 12;
-    }
-
-    my ($raw, @rows) = Compress::Zlib::uncompress($idat);
-    my @up = (0) x $width;
-
-    for my $row (unpack('(a' . ($width + 1) . ')*', $raw)) {
-        my ($filter, @x) = unpack('C*', $row);
-
-        for my $i (0 .. $#x) {
-            my ($l, $u, $ul) = ($i ? $x[$i - 1] : 0, $up[$i],
-                                $i ? $up[$i - 1] : 0);
-            my ($pl, $pu, $pul) = (abs($u - $ul), abs($l - $ul),
-                                   abs($l + $u - 2 * $ul));
-            my $paeth = $pl <= $pu && $pl <= $pul ? $l
-                        : $pu <= $pul ? $u : $ul;
-
-            $x[$i] += (0, $l, $u, ($l + $u) >> 1, $paeth)[$filter];
-            $x[$i] &= 255;
-        }
-
-        push @rows, [@x];
-        @up = @x;
-    }
-
-    return @rows;
 }
 
 my $a = $s->token_call();
