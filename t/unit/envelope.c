@@ -270,6 +270,11 @@ test_messages(void **state)
                     "\\u009bg\\u00a0\"]}",
                     "a  b c d e f g\xc2\xa0");
 
+    assert_messages("{\"messages\":[\"\xc2\xa0\xe0\xa0\x80\xed\x9f\xbf"
+                    "\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"]}",
+                    "\xc2\xa0\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80"
+                    "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf");
+
     /* a document that was not split */
     assert_messages("{\"messages\":[\"a\x80\xff\xc3\"]}", "a???");
     assert_messages("{\"messages\":[\"\xed\xa0\x80\xf0\x8f\"]}", "?????");

@@ -105,6 +105,7 @@ static const accept_case_t  accept_cases[] = {
     { "*/*;q=1, image/*;q=0.4, application/json;q=0.3", PNG },
     { "*/*;q=0.1, image/*;q=0.4, application/*;q=0.5", JSON },
     { "*/*;q=0.5, image/png;q=0.5", TIE },
+    { "image/png;q=.2, application/json;q=0.200", TIE },
 
     /* of equally close ones the better */
     { "image/png;q=0.1, image/png;q=0.9, application/json;q=0.5", PNG },

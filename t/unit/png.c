@@ -82,11 +82,16 @@ test_good(void **state)
 
     (void) state;
 
+    size = 0;
+
     for (n = 0; n < 300; n += 37) {
         size = unit_png(png, n);
         assert_int_equal(size, UNIT_PNG_SIZE(n));
         assert_int_equal(check(png, size), BINARIZE_OK);
     }
+
+    png[IHDR + 12] = 1;     /* interlaced */
+    assert_int_equal(check(png, size), BINARIZE_OK);
 }
 
 
@@ -192,6 +197,26 @@ test_depths(void **state)
 }
 
 
+static void
+test_largest_size(void **state)
+{
+    unsigned char   png[UNIT_PNG_SIZE(0)];
+    binarize_png_t  check;
+
+    (void) state;
+
+    unit_png(png, 0);
+    memcpy(png + IHDR, "\x7f\xff\xff\xff\x7f\xff\xff\xff", 8);
+
+    binarize_png_init(&check);
+    assert_int_equal(binarize_png_feed(&check, png, sizeof(png)),
+                     BINARIZE_AGAIN);
+    assert_int_equal(binarize_png_finish(&check), BINARIZE_OK);
+    assert_int_equal(check.width, 0x7fffffff);
+    assert_int_equal(check.height, 0x7fffffff);
+}
+
+
 /* more data than 32 bits count, never held */
 
 static void
@@ -253,6 +278,7 @@ main(void)
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_depths),
+        cmocka_unit_test(test_largest_size),
         cmocka_unit_test(test_large),
     };
 

@@ -157,6 +157,7 @@ test_malformed(void **state)
         { F_ETAG, ETAG "0" },
         { F_ETAG, "0123456789ABCDEF0123456789abcdef" },
         { F_ETAG, "0123456789abcdef0123456789abcdeg" },
+        { F_ETAG, "/123456789abcdef0123456789abcdef" },
         { F_ETAG, "\"123456789abcdef0123456789abcde\"" },
         { F_STORED, "-" },
         { F_STORED, "1.5" },

@@ -600,22 +600,30 @@ test_depth(void **state)
 static void
 test_number_size(void **state)
 {
-    size_t  n;
+    size_t  i, k, n;
     char    doc[200];
+
+    static const char  *starts[] = { "7", "-1", "0.1", "-0.5", "1e1", "0E+2" };
 
     (void) state;
 
-    for (n = 1; n < 100; n++) {
+    for (i = 0; i < unit_nelts(starts); i++) {
 
-        memcpy(doc, "{\"a\":", 5);
-        memset(doc + 5, '7', n);
-        memcpy(doc + 5 + n, "}", 2);
+        k = strlen(starts[i]);
 
-        if (n <= 63) {
-            assert_split(doc, doc, NULL);
+        for (n = k; n < 100; n++) {
 
-        } else {
-            assert_refused(doc, "number");
+            memcpy(doc, "{\"a\":", 5);
+            memset(doc + 5, '7', n);
+            memcpy(doc + 5, starts[i], k);
+            memcpy(doc + 5 + n, "}", 2);
+
+            if (n <= 63) {
+                assert_split(doc, doc, NULL);
+
+            } else {
+                assert_refused(doc, "number");
+            }
         }
     }
 }
@@ -799,10 +807,13 @@ test_long_payload(void **state)
 static void
 test_payload_offset(void **state)
 {
-    size_t  i, offset;
+    int             rc;
+    size_t          i, offset;
+    unsigned char  *copy;
 
     static const char  *bad[] = {
-        "", "{}", HEAD, HEAD "Zg==" TAIL, HEAD " " TAIL, HEAD "\\n" TAIL,
+        "", "{}", HEAD, HEAD "\"", HEAD "\"}]", HEAD "\"}]}x",
+        HEAD "Zg==" TAIL, HEAD " " TAIL, HEAD "\\n" TAIL,
         "\xef\xbb\xbf" HEAD TAIL, HEAD TAIL "x", HEAD TAIL TAIL,
         "{\"results\":[{\"data\":null}]}",
         "{\"results\":[{\"data\":\"\"}],\"x\":01}"
@@ -811,10 +822,10 @@ test_payload_offset(void **state)
     (void) state;
 
     for (i = 0; i < unit_nelts(bad); i++) {
-        assert_int_equal(binarize_scan_payload_offset(
-                             (const unsigned char *) bad[i], strlen(bad[i]),
-                             &offset),
-                         BINARIZE_ERROR);
+        copy = unit_copy(bad[i], strlen(bad[i]));
+        rc = binarize_scan_payload_offset(copy, strlen(bad[i]), &offset);
+        assert_int_equal(rc, BINARIZE_ERROR);
+        free(copy);
     }
 
     assert_int_equal(binarize_scan_payload_offset(
