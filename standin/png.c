@@ -6,7 +6,8 @@
 
 #include "png.h"
 
-#define PNG_OVERHEAD   (8 + 25 + 12 + 12 + 12)  /* with an empty private chunk */
+/* signature, IHDR, and what IDAT, the private chunk and IEND need */
+#define PNG_OVERHEAD   (8 + 25 + 12 + 12 + 12)
 #define PNG_MAX_WIDTH  1024
 
 
