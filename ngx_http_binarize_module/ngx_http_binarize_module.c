@@ -1,0 +1,330 @@
+
+#include "ngx_http_binarize_conf.h"
+#include "ngx_http_binarize_job.h"
+#include "ngx_http_binarize_peer.h"
+
+
+static ngx_int_t ngx_http_binarize_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_binarize_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_binarize_init_process(ngx_cycle_t *cycle);
+static void ngx_http_binarize_exit_process(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_binarize_variable_id(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_binarize_variable_cache(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_binarize_variable_task_status(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_binarize_variable_cloud_calls(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_binarize_variable_wait_time(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+
+static ngx_http_variable_t  ngx_http_binarize_vars[] = {
+
+    { ngx_string("binarize_id"), NULL,
+      ngx_http_binarize_variable_id, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("binarize_cache"), NULL,
+      ngx_http_binarize_variable_cache, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("binarize_task_status"), NULL,
+      ngx_http_binarize_variable_task_status, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("binarize_cloud_calls"), NULL,
+      ngx_http_binarize_variable_cloud_calls, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("binarize_wait_time"), NULL,
+      ngx_http_binarize_variable_wait_time, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+static ngx_http_module_t  ngx_http_binarize_module_ctx = {
+    ngx_http_binarize_preconfiguration,    /* preconfiguration */
+    ngx_http_binarize_postconfiguration,   /* postconfiguration */
+
+    ngx_http_binarize_create_main_conf,    /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_binarize_create_loc_conf,     /* create location configuration */
+    ngx_http_binarize_merge_loc_conf       /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_binarize_module = {
+    NGX_MODULE_V1,
+    &ngx_http_binarize_module_ctx,         /* module context */
+    ngx_http_binarize_commands,            /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_binarize_init_process,        /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_binarize_exit_process,        /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_int_t
+ngx_http_binarize_preconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_binarize_vars; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_binarize_job_init_filters();
+
+    return ngx_http_binarize_check_conf(cf);
+}
+
+
+static ngx_int_t
+ngx_http_binarize_init_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                       i;
+    ngx_shm_zone_t                 **zp;
+    ngx_http_binarize_main_conf_t   *bmcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    bmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_binarize_module);
+    if (bmcf == NULL) {
+        return NGX_OK;
+    }
+
+    zp = bmcf->zones.elts;
+
+    for (i = 0; i < bmcf->zones.nelts; i++) {
+        if (ngx_http_binarize_zone_init_process(cycle, zp[i]->data)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_binarize_redis_init_process(cycle, &bmcf->redises);
+}
+
+
+static void
+ngx_http_binarize_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                       i;
+    ngx_shm_zone_t                 **zp;
+    ngx_http_binarize_main_conf_t   *bmcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return;
+    }
+
+    bmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_binarize_module);
+    if (bmcf == NULL) {
+        return;
+    }
+
+    ngx_http_binarize_peer_exit_process(bmcf);
+    ngx_http_binarize_redis_exit_process(&bmcf->redises);
+
+    zp = bmcf->zones.elts;
+
+    for (i = 0; i < bmcf->zones.nelts; i++) {
+        ngx_http_binarize_zone_exit_process(zp[i]->data);
+    }
+}
+
+
+/*
+ * The request's context; an internal redirect has cleared the module
+ * contexts, then there is none.
+ */
+
+static ngx_http_binarize_ctx_t *
+ngx_http_binarize_variable_ctx(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v)
+{
+    ngx_http_binarize_ctx_t  *ctx;
+
+    ctx = ngx_http_binarize_job_of(r)
+          ? NULL : ngx_http_get_module_ctx(r, ngx_http_binarize_module);
+
+    if (ctx == NULL) {
+        v->not_found = 1;
+        return NULL;
+    }
+
+    v->valid = 1;
+    v->no_cacheable = 1;
+    v->not_found = 0;
+
+    return ctx;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_variable_id(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_binarize_ctx_t  *ctx;
+
+    ctx = ngx_http_binarize_variable_ctx(r, v);
+
+    if (ctx == NULL) {
+        return NGX_OK;
+    }
+
+    if (!ctx->has_guid) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->len = BINARIZE_GUID_SIZE;
+    v->data = ctx->guid;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_variable_cache(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_binarize_ctx_t  *ctx;
+
+    /* by ngx_http_binarize_source_e */
+
+    static ngx_str_t  names[] = {
+        ngx_null_string,
+        ngx_string("L1"),
+        ngx_string("REDIS"),
+        ngx_string("MISS"),
+        ngx_string("COLLAPSED"),
+        ngx_string("NEGATIVE"),
+        ngx_string("PENDING"),
+        ngx_string("BYPASS")
+    };
+
+    ctx = ngx_http_binarize_variable_ctx(r, v);
+
+    if (ctx == NULL) {
+        return NGX_OK;
+    }
+
+    if (ctx->source == NGX_HTTP_BINARIZE_NONE) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->len = names[ctx->source].len;
+    v->data = names[ctx->source].data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_variable_task_status(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_binarize_ctx_t  *ctx;
+
+    ctx = ngx_http_binarize_variable_ctx(r, v);
+
+    if (ctx == NULL) {
+        return NGX_OK;
+    }
+
+    if (!ctx->has_status) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = (u_char *) binarize_task_status_name(ctx->task_status);
+    v->len = ngx_strlen(v->data);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_variable_cloud_calls(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                   *p;
+    ngx_http_binarize_ctx_t  *ctx;
+
+    ctx = ngx_http_binarize_variable_ctx(r, v);
+
+    if (ctx == NULL) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+    v->len = ngx_sprintf(p, "%ui", ctx->cloud_calls) - p;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_variable_wait_time(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                   *p;
+    ngx_http_binarize_ctx_t  *ctx;
+
+    ctx = ngx_http_binarize_variable_ctx(r, v);
+
+    if (ctx == NULL) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_TIME_T_LEN + sizeof(".000"));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+    v->len = ngx_sprintf(p, "%T.%03M", (time_t) (ctx->waited_ms / 1000),
+                         ctx->waited_ms % 1000)
+             - p;
+
+    return NGX_OK;
+}

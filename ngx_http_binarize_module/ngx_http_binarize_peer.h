@@ -1,0 +1,46 @@
+
+#ifndef _NGX_HTTP_BINARIZE_PEER_H_INCLUDED_
+#define _NGX_HTTP_BINARIZE_PEER_H_INCLUDED_
+
+
+#include "ngx_http_binarize.h"
+
+
+/*
+ * The peers of one call: those of an upstream{}, of an upstream of our own,
+ * or addresses just resolved; around them a pool of idle connections that is
+ * shared only between calls that agree in address, TLS settings and verified
+ * name.  (nginx's own keepalive looks at the address alone: on a shared
+ * upstream{} a connection verified for one name would serve another.)
+ */
+typedef struct {
+    ngx_http_upstream_srv_conf_t      upstream;   /* u->conf->upstream */
+    ngx_http_upstream_srv_conf_t     *inner;      /* or NULL: resolved */
+    ngx_http_upstream_resolved_t      resolved;
+
+    ngx_http_binarize_main_conf_t    *main_conf;
+    ngx_http_upstream_t              *u;
+    ngx_str_t                         name;       /* verified, of TLS */
+    void                             *ssl;        /* ngx_ssl_t, or NULL */
+    ngx_uint_t                        tries;      /* connections asked for */
+    unsigned                          reuse:1;    /* idle ones may be taken */
+
+    ngx_event_get_peer_pt             get;
+    ngx_event_free_peer_pt            free;
+    ngx_event_notify_peer_pt          notify;
+#if (NGX_SSL || NGX_COMPAT)
+    ngx_event_set_peer_session_pt     set_session;
+    ngx_event_save_peer_session_pt    save_session;
+#endif
+    void                             *data;
+} ngx_http_binarize_peer_t;
+
+
+/* peer is filled but for upstream; the latter is made ready for u->conf */
+void ngx_http_binarize_peer_init(ngx_http_binarize_peer_t *peer);
+
+/* closes the worker's idle connections */
+void ngx_http_binarize_peer_exit_process(ngx_http_binarize_main_conf_t *bmcf);
+
+
+#endif /* _NGX_HTTP_BINARIZE_PEER_H_INCLUDED_ */

@@ -1,0 +1,120 @@
+
+/*
+ * Bearer tokens: OAuth 2.0 client credentials (RFC 6749 4.4), one token for
+ * all workers, fetched by one of them at a time; or a file somebody else
+ * rotates.
+ */
+
+
+#ifndef _NGX_HTTP_BINARIZE_TOKEN_H_INCLUDED_
+#define _NGX_HTTP_BINARIZE_TOKEN_H_INCLUDED_
+
+
+#include "ngx_http_binarize.h"
+
+
+/* credentials a zone has room for */
+#define NGX_HTTP_BINARIZE_TOKENS      32
+
+/* bytes of the largest token accepted; a JWT rarely has more than 4,000 */
+#define NGX_HTTP_BINARIZE_TOKEN_SIZE  8192
+
+
+/* in shared memory; under shpool->mutex */
+typedef struct {
+    u_char                          id[32];     /* of the credentials */
+    uint64_t                        generation; /* of the token, 0: none yet */
+    uint64_t                        refresh_ms; /* ngx_current_msec */
+    uint64_t                        expires_ms;
+    uint64_t                        used_ms;
+
+    uint64_t                        next_try_ms; /* no call before */
+    uint64_t                        refused_ms;  /* the last 400 */
+    uint32_t                        refusals;    /* 400s */
+    uint32_t                        problem;     /* of the last failed call */
+    uint64_t                        next_drop_ms;
+    uint32_t                        drops;       /* tokens never accepted */
+    uint32_t                        accepted;    /* the token has worked */
+
+    uint64_t                        deadline_ms; /* of the call in the air */
+    int64_t                         caller;      /* its process, 0: none */
+    uint64_t                        waiters[NGX_MAX_PROCESSES / 64];
+
+    size_t                          size;        /* 0: no token; set last */
+    u_char                          text[NGX_HTTP_BINARIZE_TOKEN_SIZE];
+} ngx_http_binarize_shm_token_t;
+
+
+/* a token source as configured; shared by the locations that agree */
+struct ngx_http_binarize_token_s {
+    ngx_http_binarize_loc_conf_t   *conf;       /* for time-outs and TLS */
+    ngx_shm_zone_t                 *shm_zone;
+
+    ngx_str_t                       client_id;
+    ngx_str_t                       client_secret;
+    ngx_http_binarize_target_t     *target;
+    u_char                          id[32];
+
+    ngx_str_t                       file;       /* then none of the above */
+
+    /* of this worker */
+    ngx_str_t                       text;       /* the file's */
+    ngx_msec_t                      checked_ms;
+    uint64_t                        generation;
+    unsigned                        checked:1;
+    unsigned                        failed:1;   /* logged */
+};
+
+
+typedef struct {
+    ngx_str_t                       text;
+    uint64_t                        generation;
+} ngx_http_binarize_bearer_t;
+
+
+/* embedded by who waits */
+typedef struct {
+    ngx_queue_t                     queue;
+    ngx_event_t                     timer;
+    void                          (*handler)(void *data);
+    void                           *data;
+    unsigned                        waiting:1;
+} ngx_http_binarize_token_waiter_t;
+
+
+/*
+ * The current token.
+ *   NGX_OK        bearer, its text in pool
+ *   NGX_AGAIN     a call is in the air: waiter->handler(data) is called when
+ *                 it has ended, then ask again
+ *   NGX_DECLINED  there is none now: *problem, and *retry_after_s (0: unknown)
+ * A token in its last fifth is given out, and a new one is fetched beside.
+ */
+ngx_int_t ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
+    ngx_pool_t *pool, ngx_http_binarize_bearer_t *bearer,
+    ngx_http_binarize_token_waiter_t *waiter,
+    ngx_http_binarize_problem_e *problem, time_t *retry_after_s);
+
+/* the cloud has taken the token of that generation */
+void ngx_http_binarize_token_accepted(ngx_http_binarize_token_t *token,
+    uint64_t generation);
+
+/*
+ * The cloud answered 401 to it.  NGX_OK: ask for another one.  NGX_DECLINED:
+ * there will not be a better one soon.
+ */
+ngx_int_t ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
+    uint64_t generation);
+
+/* calls the handlers of all waiters; on a wake-up */
+void ngx_http_binarize_token_wake(ngx_http_binarize_zone_t *zone);
+
+/*
+ * Reads a file with a secret when the configuration is read: white space at
+ * its end is cut off.  Logs in one line why it fails, naming the directive.
+ */
+ngx_int_t ngx_http_binarize_token_read_secret(ngx_conf_t *cf,
+    const char *directive, ngx_str_t *file, ngx_str_t *secret);
+
+
+#endif /* _NGX_HTTP_BINARIZE_TOKEN_H_INCLUDED_ */

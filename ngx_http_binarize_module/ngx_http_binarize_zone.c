@@ -1,0 +1,403 @@
+
+#include "ngx_http_binarize_zone.h"
+#include "ngx_http_binarize_flight.h"
+
+#include <openssl/rand.h>
+#include <sys/eventfd.h>
+
+
+static ngx_int_t ngx_http_binarize_zone_init(ngx_shm_zone_t *shm_zone,
+    void *data);
+static ngx_int_t ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone);
+static ngx_int_t ngx_http_binarize_zone_open_fds(
+    ngx_http_binarize_zone_t *zone);
+static void ngx_http_binarize_zone_on_wake(ngx_event_t *ev);
+
+
+ngx_shm_zone_t *
+ngx_http_binarize_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size)
+{
+    ngx_shm_zone_t            *shm_zone;
+    ngx_http_binarize_zone_t  *zone;
+
+    shm_zone = ngx_shared_memory_add(cf, name, size,
+                                     &ngx_http_binarize_module);
+    if (shm_zone == NULL || size == 0 || shm_zone->data != NULL) {
+        return shm_zone;
+    }
+
+    zone = ngx_pcalloc(cf->pool, sizeof(*zone));
+    if (zone == NULL) {
+        return NULL;
+    }
+
+    zone->shm_zone = shm_zone;
+    zone->cycle = cf->cycle;
+    ngx_queue_init(&zone->token_waiters);
+    ngx_queue_init(&zone->followers);
+    ngx_rbtree_init(&zone->flights, &zone->sentinel,
+                    ngx_http_binarize_flight_insert_value);
+
+    shm_zone->init = ngx_http_binarize_zone_init;
+    shm_zone->data = zone;
+
+    return shm_zone;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_binarize_zone_t  *old = data;
+    ngx_http_binarize_zone_t  *zone;
+
+    zone = shm_zone->data;
+    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (old) {
+        zone->shm = old->shm;
+        zone->shm_flights = old->shm_flights;
+        zone->store = old->store;
+        return NGX_OK;
+    }
+
+    return ngx_http_binarize_zone_format(zone);
+}
+
+
+static ngx_int_t
+ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
+{
+    void        *store;
+    size_t       size;
+    unsigned     attached;
+    ngx_uint_t   n;
+
+    /* 3 % of the zone for flights */
+
+    n = zone->shm_zone->shm.size / 4096 / 8 * NGX_HTTP_BINARIZE_WAYS;
+    n = n * 2 / 3 / NGX_HTTP_BINARIZE_WAYS * NGX_HTTP_BINARIZE_WAYS;
+
+    zone->shm = ngx_slab_calloc(zone->shpool,
+                                sizeof(*zone->shm)
+                                + n * sizeof(*zone->shm_flights));
+    if (zone->shm == NULL) {
+        goto too_small;
+    }
+
+    zone->shm->nflights = n;
+
+    if (RAND_bytes((u_char *) zone->shm->secret, sizeof(zone->shm->secret))
+        != 1)
+    {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm_zone->shm.log, 0,
+                      "RAND_bytes() failed");
+        return NGX_ERROR;
+    }
+
+    zone->shm_flights = (ngx_http_binarize_shm_flight_t *) (zone->shm + 1);
+
+    /* the rest, and nothing is left for anybody to allocate */
+
+    size = (zone->shpool->pfree) * ngx_pagesize;
+
+    store = ngx_slab_alloc(zone->shpool, size);
+    if (store == NULL) {
+        goto too_small;
+    }
+
+    if (binarize_store_init(store, size, &zone->store, &attached)
+        != BINARIZE_OK)
+    {
+        goto too_small;
+    }
+
+    if (ngx_http_binarize_zone_open_fds(zone) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    zone->shpool->data = zone->shm;
+    zone->shpool->log_nomem = 0;
+
+    return NGX_OK;
+
+too_small:
+
+    ngx_log_error(NGX_LOG_EMERG, zone->shm_zone->shm.log, 0,
+                  "binarize_zone \"%V\" is too small",
+                  &zone->shm_zone->shm.name);
+
+    return NGX_ERROR;
+}
+
+
+/*
+ * The eventfds are opened by the master before it forks, so that any worker
+ * can write to the one of any slot, and live as long as the zone.  None is
+ * added on reload: an older worker would not have it, and the number might
+ * be a client's socket there.  A worker in a slot without one looks by timer.
+ */
+
+static ngx_int_t
+ngx_http_binarize_zone_open_fds(ngx_http_binarize_zone_t *zone)
+{
+    int               fd;
+    ngx_uint_t        i, n;
+    ngx_core_conf_t  *ccf;
+
+    if (ngx_test_config) {
+        return NGX_OK;
+    }
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(zone->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    /* workers of a reload overlap, and some slots are not workers' */
+
+    n = ngx_max(ccf->worker_processes, 1) * 3 + 16;
+    n = ngx_min(n, NGX_HTTP_BINARIZE_SLOTS);
+
+    for (i = 0; i < n; i++) {
+
+        fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
+
+        if (fd == -1) {
+            ngx_log_error(NGX_LOG_EMERG, zone->shm_zone->shm.log, ngx_errno,
+                          "eventfd() failed");
+            return NGX_ERROR;
+        }
+
+        zone->shm->wake_fds[i] = fd;
+        zone->shm->nwake_fds = i + 1;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
+    ngx_http_binarize_zone_t *zone)
+{
+    size_t             n;
+    ngx_connection_t  *c;
+
+    /* counts of pins; pages that are never touched take no memory */
+
+    n = binarize_store_nblocks(zone->store) + 1;
+
+    zone->pins = ngx_calloc(n * sizeof(uint32_t), cycle->log);
+    if (zone->pins == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* what a worker that died in this slot has left */
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+    binarize_store_release_slot(zone->store, ngx_process_slot);
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    if ((ngx_uint_t) ngx_process_slot >= zone->shm->nwake_fds) {
+        return NGX_OK;
+    }
+
+    zone->shm->woken[ngx_process_slot] = 0;
+
+    c = ngx_get_connection(zone->shm->wake_fds[ngx_process_slot], cycle->log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    c->data = zone;
+    c->read->handler = ngx_http_binarize_zone_on_wake;
+    c->read->log = cycle->log;
+    c->idle = 0;
+
+    if (ngx_add_event(c->read, NGX_READ_EVENT,
+                      (ngx_event_flags & NGX_USE_CLEAR_EVENT)
+                      ? NGX_CLEAR_EVENT : NGX_LEVEL_EVENT)
+        != NGX_OK)
+    {
+        ngx_free_connection(c);
+        return NGX_ERROR;
+    }
+
+    zone->wake = c;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone)
+{
+    ngx_connection_t  *c;
+
+    c = zone->wake;
+
+    if (c) {
+        ngx_del_event(c->read, NGX_READ_EVENT, NGX_CLOSE_EVENT);
+        ngx_free_connection(c);
+        c->fd = (ngx_socket_t) -1;
+        zone->wake = NULL;
+    }
+
+    if (zone->pins) {
+        ngx_shmtx_lock(&zone->shpool->mutex);
+        binarize_store_release_slot(zone->store, ngx_process_slot);
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+
+        ngx_free(zone->pins);
+        zone->pins = NULL;
+    }
+}
+
+
+static void
+ngx_http_binarize_zone_on_wake(ngx_event_t *ev)
+{
+    uint64_t                   n;
+    ngx_connection_t          *c;
+    ngx_http_binarize_zone_t  *zone;
+
+    c = ev->data;
+    zone = c->data;
+
+    if (read(c->fd, &n, sizeof(n)) == -1 && ngx_errno != NGX_EAGAIN) {
+        ngx_log_error(NGX_LOG_ALERT, ev->log, ngx_errno,
+                      "read() from eventfd failed");
+    }
+
+    /* before looking: who publishes afterwards wakes again */
+
+    zone->shm->woken[ngx_process_slot] = 0;
+    ngx_memory_barrier();
+
+    ngx_http_binarize_token_wake(zone);
+    ngx_http_binarize_flight_wake(zone);
+}
+
+
+void
+ngx_http_binarize_zone_wake(ngx_http_binarize_zone_t *zone, uint64_t *slots)
+{
+    uint64_t    bits, one;
+    ngx_uint_t  i, slot;
+
+    one = 1;
+
+    for (i = 0; i < NGX_HTTP_BINARIZE_SLOTS / 64; i++) {
+
+        for (bits = slots[i]; bits; bits &= bits - 1) {
+
+            slot = i * 64 + __builtin_ctzll(bits);
+
+            if (slot >= zone->shm->nwake_fds
+                || !ngx_atomic_cmp_set(&zone->shm->woken[slot], 0, 1))
+            {
+                continue;
+            }
+
+            if (write(zone->shm->wake_fds[slot], &one, sizeof(one)) == -1
+                && ngx_errno != NGX_EAGAIN)
+            {
+                ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
+                              "write() to eventfd of slot %ui failed", slot);
+            }
+        }
+    }
+}
+
+
+/* a bijection: the finalizer of MurmurHash3, 64 bits */
+
+static uint64_t
+ngx_http_binarize_zone_mix(uint64_t n)
+{
+    n ^= n >> 33;
+    n *= 0xff51afd7ed558ccdULL;
+    n ^= n >> 33;
+    n *= 0xc4ceb9fe1a85ec53ULL;
+    n ^= n >> 33;
+
+    return n;
+}
+
+
+void
+ngx_http_binarize_zone_key(ngx_http_binarize_zone_t *zone, u_char *ns_digest,
+    u_char *guid, u_char *key)
+{
+    u_char      c;
+    uint64_t    half[2], *secret;
+    ngx_uint_t  i, n;
+
+    half[0] = 0;
+    half[1] = 0;
+
+    for (i = 0, n = 0; i < BINARIZE_GUID_SIZE; i++) {
+        c = guid[i];
+
+        if (c == '-') {
+            continue;
+        }
+
+        half[n / 16] = (half[n / 16] << 4) | (c <= '9' ? c - '0'
+                                                       : c - 'a' + 10);
+        n++;
+    }
+
+    secret = zone->shm->secret;
+
+    half[0] = ngx_http_binarize_zone_mix(half[0] ^ secret[0]);
+    half[1] = ngx_http_binarize_zone_mix(half[1] ^ half[0] ^ secret[1]);
+    half[0] ^= ngx_http_binarize_zone_mix(half[1] ^ secret[2]);
+
+    ngx_memcpy(key, half, sizeof(half));
+    ngx_memcpy(key + sizeof(half), ns_digest, 16);
+}
+
+
+ngx_http_binarize_shm_flight_t *
+ngx_http_binarize_zone_flights(ngx_http_binarize_zone_t *zone, u_char *key)
+{
+    uint64_t  hash;
+
+    ngx_memcpy(&hash, key + 8, sizeof(hash));
+
+    return zone->shm_flights
+           + hash % (zone->shm->nflights / NGX_HTTP_BINARIZE_WAYS)
+             * NGX_HTTP_BINARIZE_WAYS;
+}
+
+
+void
+ngx_http_binarize_zone_pin_locked(ngx_http_binarize_zone_t *zone,
+    binarize_store_entry_t *entry)
+{
+    uint32_t  index;
+
+    index = binarize_store_ref(zone->store, entry).index;
+
+    if (zone->pins[index]++ == 0) {
+        (void) binarize_store_pin(zone->store, entry, ngx_process_slot);
+    }
+}
+
+
+void
+ngx_http_binarize_zone_unpin(ngx_http_binarize_zone_t *zone,
+    binarize_store_entry_t *entry)
+{
+    uint32_t  index;
+
+    index = binarize_store_ref(zone->store, entry).index;
+
+    if (--zone->pins[index]) {
+        return;
+    }
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+    (void) binarize_store_unpin(zone->store, entry, ngx_process_slot);
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}

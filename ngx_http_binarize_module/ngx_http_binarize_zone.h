@@ -1,0 +1,117 @@
+
+/*
+ * Shared memory of one binarize_zone.
+ *
+ *   +------------+--------------------------------------------------------+
+ *   | slab pool  | nginx's; its mutex is the only one used (the master    |
+ *   |            | releases it when a worker dies), and it is emptied by  |
+ *   |            | the two allocations below: what a worker that dies     |
+ *   |            | inside the allocator leaves behind can not be repaired |
+ *   +------------+--------------------------------------------------------+
+ *   | shm        | ngx_http_binarize_shm_t: wake-ups, tokens; behind it   |
+ *   |            | the records of flights                                 |
+ *   +------------+--------------------------------------------------------+
+ *   | store      | the L1 cache, see core/store.h                         |
+ *   +------------+--------------------------------------------------------+
+ */
+
+
+#ifndef _NGX_HTTP_BINARIZE_ZONE_H_INCLUDED_
+#define _NGX_HTTP_BINARIZE_ZONE_H_INCLUDED_
+
+
+#include "ngx_http_binarize.h"
+#include "ngx_http_binarize_token.h"
+#include "core/store.h"
+
+
+#define NGX_HTTP_BINARIZE_ZONE_MIN_SIZE  (1024 * 1024)
+
+#define NGX_HTTP_BINARIZE_SLOTS          NGX_MAX_PROCESSES
+
+
+typedef struct {
+    /* eventfd of each process slot, open in every process of the cycle */
+    int                             wake_fds[NGX_HTTP_BINARIZE_SLOTS];
+    ngx_uint_t                      nwake_fds;
+
+    /* 1: written to and not read yet */
+    ngx_atomic_t                    woken[NGX_HTTP_BINARIZE_SLOTS];
+
+    ngx_uint_t                      nflights;    /* a multiple of WAYS */
+    uint64_t                        secret[3];   /* of keys */
+
+    ngx_http_binarize_shm_token_t   tokens[NGX_HTTP_BINARIZE_TOKENS];
+} ngx_http_binarize_shm_t;
+
+
+/* places a flight's record may lie in, side by side */
+#define NGX_HTTP_BINARIZE_WAYS           8
+
+
+/* who leads a flight; under shpool->mutex */
+typedef struct {
+    u_char                          key[BINARIZE_STORE_KEY_SIZE];
+    int64_t                         leader;      /* pid, 0: free; set last */
+    uint64_t                        deadline_ms; /* of its lease */
+    uint64_t                        waiters[NGX_MAX_PROCESSES / 64];
+} ngx_http_binarize_shm_flight_t;
+
+
+/* this process' view of a zone; shm_zone->data */
+struct ngx_http_binarize_zone_s {
+    ngx_shm_zone_t                 *shm_zone;
+    ngx_cycle_t                    *cycle;
+    ngx_slab_pool_t                *shpool;
+    ngx_http_binarize_shm_t        *shm;
+    ngx_http_binarize_shm_flight_t *shm_flights;
+    binarize_store_t               *store;
+
+    uint32_t                       *pins;       /* this worker's, by block */
+
+    ngx_rbtree_t                    flights;    /* this worker's, by key */
+    ngx_rbtree_node_t               sentinel;
+    ngx_queue_t                     followers;
+    ngx_queue_t                     token_waiters;
+
+    ngx_connection_t               *wake;
+};
+
+
+/* adds or finds a zone; size 0: only named.  NULL: logged */
+ngx_shm_zone_t *ngx_http_binarize_zone_add(ngx_conf_t *cf, ngx_str_t *name,
+    size_t size);
+
+ngx_int_t ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
+    ngx_http_binarize_zone_t *zone);
+void ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone);
+
+/*
+ * Wakes the workers in a bitmap of slots: each runs what it has waiting.
+ * slots is BINARIZE_STORE_SLOTS bits.
+ */
+void ngx_http_binarize_zone_wake(ngx_http_binarize_zone_t *zone,
+    uint64_t *slots);
+
+/*
+ * The key of L1 and flights: the GUID, mixed with the zone's secret so that
+ * nobody outside can choose where it lies, and the digest of the namespace.
+ * Different GUIDs have different keys.
+ */
+void ngx_http_binarize_zone_key(ngx_http_binarize_zone_t *zone,
+    u_char *ns_digest, u_char *guid, u_char *key);
+
+/* the NGX_HTTP_BINARIZE_WAYS records a flight of the key may have */
+ngx_http_binarize_shm_flight_t *ngx_http_binarize_zone_flights(
+    ngx_http_binarize_zone_t *zone, u_char *key);
+
+/* pins for this worker; the mutex is held */
+void ngx_http_binarize_zone_pin_locked(ngx_http_binarize_zone_t *zone,
+    binarize_store_entry_t *entry);
+
+/* takes the mutex where it needs it */
+void ngx_http_binarize_zone_unpin(ngx_http_binarize_zone_t *zone,
+    binarize_store_entry_t *entry);
+
+
+#endif /* _NGX_HTTP_BINARIZE_ZONE_H_INCLUDED_ */
