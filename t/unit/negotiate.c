@@ -45,6 +45,8 @@ static const accept_case_t  accept_cases[] = {
     { "image/png;q=-1", TIE },
     { "image/png;q=0,5", NONE },
     { "image/png;q=.", TIE },
+    { "image/png;q=0.a", TIE },
+    { "image/png;q=0.0/", TIE },
     { "image/png;q=1;q=1", TIE },
     { "image/png;=1", TIE },
     { "image/png;a=\"b", TIE },
