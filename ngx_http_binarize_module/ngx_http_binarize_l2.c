@@ -15,6 +15,7 @@ struct ngx_http_binarize_l2_op_s {
     ngx_http_binarize_redis_call_t    pttl;
     ngx_http_binarize_redis_call_t    hmget;
     ngx_uint_t                        ncalls;       /* in the air */
+    ngx_http_binarize_redis_t        *redis;
 
     ngx_http_binarize_l2_handler_pt   handler;      /* NULL: cancelled */
     void                             *data;
@@ -78,6 +79,7 @@ ngx_http_binarize_l2_get(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
 
     ngx_memzero(op, sizeof(ngx_http_binarize_l2_op_t));
 
+    op->redis = redis;
     op->handler = handler;
     op->data = data;
     op->max_size = max_size;
@@ -178,13 +180,16 @@ ngx_http_binarize_l2_on_pttl(void *data, ngx_int_t rc, redisReply *reply)
 {
     ngx_http_binarize_l2_op_t *op = data;
 
-    /* -1: does not expire; -2: was not there, but may be a moment later */
+    if (rc == NGX_OK) {
 
-    if (rc == NGX_OK && reply->type == REDIS_REPLY_INTEGER) {
-        op->ttl_ms = ngx_max(reply->integer, -2);
+        if (reply->type == REDIS_REPLY_INTEGER) {
 
-        if (op->ttl_ms == -2) {
-            op->ttl_ms = 0;
+            /* -1: does not expire; -2: not there, but may be a moment later */
+
+            op->ttl_ms = (reply->integer < -1) ? 0 : reply->integer;
+
+        } else {
+            ngx_http_binarize_redis_confused(op->redis);
         }
     }
 
@@ -262,8 +267,8 @@ ngx_http_binarize_l2_read(ngx_http_binarize_l2_op_t *op, redisReply *reply,
     if (reply->type != REDIS_REPLY_ARRAY
         || reply->elements != NGX_HTTP_BINARIZE_L2_NFIELDS)
     {
-        reason = "not an answer to HMGET";
-        goto corrupt;
+        ngx_http_binarize_redis_confused(op->redis);
+        return NGX_ERROR;
     }
 
     for (i = 0; i < NGX_HTTP_BINARIZE_L2_NFIELDS; i++) {

@@ -60,7 +60,7 @@ struct ngx_http_binarize_redis_s {
     unsigned                              ready:1;     /* handshake done */
     unsigned                              failing:1;   /* the last try did */
     unsigned                              down:1;      /* and it was logged */
-    unsigned                              proved:1;    /* this connection */
+    unsigned                              broken:1;    /* makes no sense */
     unsigned                              timedout:1;
     unsigned                              exiting:1;
 };
@@ -338,6 +338,18 @@ ngx_http_binarize_redis_command(ngx_http_binarize_redis_t *redis,
 }
 
 
+void
+ngx_http_binarize_redis_confused(ngx_http_binarize_redis_t *redis)
+{
+    redis->broken = 1;
+
+    if (redis->adapter) {
+        ngx_http_binarize_redis_adapter_close(redis->adapter,
+                                              "answers make no sense");
+    }
+}
+
+
 redisReply *
 ngx_http_binarize_redis_keep(redisReply *reply)
 {
@@ -367,7 +379,7 @@ ngx_http_binarize_redis_connect(ngx_http_binarize_redis_t *redis)
 
     redis->connected = 0;
     redis->ready = 0;
-    redis->proved = 0;
+    redis->broken = 0;
 
     redis->stats.connects++;
 
@@ -590,13 +602,13 @@ ngx_http_binarize_redis_on_closed(void *data, const char *reason)
 {
     ngx_http_binarize_redis_t *redis = data;
 
-    ngx_uint_t  clean;
+    ngx_uint_t  clean, proved;
 
-    redis->proved |= redis->ready
-                     && ngx_current_msec - redis->ready_at
-                        >= NGX_HTTP_BINARIZE_REDIS_PROOF;
+    proved = redis->ready
+             && ngx_current_msec - redis->ready_at
+                >= NGX_HTTP_BINARIZE_REDIS_PROOF;
 
-    clean = redis->ready && redis->proved && !redis->timedout;
+    clean = proved && !redis->timedout && !redis->broken;
 
     redis->adapter = NULL;
     redis->connected = 0;
@@ -606,7 +618,7 @@ ngx_http_binarize_redis_on_closed(void *data, const char *reason)
         ngx_del_timer(&redis->timer);
     }
 
-    if (redis->proved) {
+    if (proved) {
         redis->backoff_ms = 0;
     }
 
@@ -703,7 +715,7 @@ ngx_http_binarize_redis_on_timer(ngx_event_t *ev)
     if (!redis->connected) {
         redis->timedout = 1;
         ngx_http_binarize_redis_adapter_close(redis->adapter,
-                                              "connect() timed out");
+                                              "connecting timed out");
         redis->timedout = 0;
         return;
     }
@@ -783,10 +795,6 @@ ngx_http_binarize_redis_on_reply(void *data,
     } else {
         rc = NGX_OK;
 
-        if (!own) {
-            redis->proved = 1;
-        }
-
         /* a status is no proof: QUEUED */
 
         if (call->kind && reply->type != REDIS_REPLY_STATUS) {
@@ -811,7 +819,8 @@ ngx_http_binarize_redis_on_error(ngx_http_binarize_redis_t *redis,
 
     /* Redis cannot answer anything now, or not us */
     static const char  *unusable[] = {
-        "LOADING", "NOAUTH", "MASTERDOWN", NULL
+        "LOADING ", "NOAUTH ", "MASTERDOWN ",
+        "ERR max number of clients reached", NULL
     };
 
     /* about this command, not about Redis */
@@ -824,7 +833,7 @@ ngx_http_binarize_redis_on_error(ngx_http_binarize_redis_t *redis,
 
     for (i = 0; unusable[i]; i++) {
 
-        if (ngx_strcmp(word, unusable[i]) == 0) {
+        if (ngx_strncmp(text, unusable[i], ngx_strlen(unusable[i])) == 0) {
             ngx_http_binarize_redis_adapter_close(redis->adapter,
                                                   (char *) text);
             return 1;

@@ -138,6 +138,12 @@ ngx_int_t ngx_http_binarize_redis_command(ngx_http_binarize_redis_t *redis,
     ngx_http_binarize_redis_call_t *call, ngx_uint_t argc, const char **argv,
     const size_t *argvlen, ngx_chain_t *last);
 
+/*
+ * For a handler whose reply is not of the kind its command has: closes the
+ * connection, the other answers on it may be anybody's.
+ */
+void ngx_http_binarize_redis_confused(ngx_http_binarize_redis_t *redis);
+
 /* Takes the reply out of a handler: the caller frees it by freeReplyObject(). */
 redisReply *ngx_http_binarize_redis_keep(redisReply *reply);
 

@@ -829,6 +829,9 @@ ngx_http_binarize_redis_adapter_read(ngx_http_binarize_redis_adapter_t *adapter)
 
     rc = ngx_http_binarize_redis_frame_process(&adapter->frame, p, n);
 
+    adapter->stats->oversize += adapter->frame.oversize;
+    adapter->frame.oversize = 0;
+
     if (rc == NGX_ERROR && !adapter->closing) {
         adapter->closing = 1;
         (void) ngx_snprintf((u_char *) adapter->reason,
@@ -1071,8 +1074,6 @@ ngx_http_binarize_redis_adapter_on_cleanup(void *data)
 
     adapter->context->c.fd = -1;
     adapter->context->c.reader->fn = adapter->hiredis_functions;
-    adapter->stats->oversize += adapter->frame.oversize;
-
     if (adapter->flush.posted) {
         ngx_delete_posted_event(&adapter->flush);
     }

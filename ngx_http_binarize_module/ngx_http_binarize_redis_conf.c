@@ -19,6 +19,7 @@ static char *ngx_http_binarize_redis_conf_server(ngx_conf_t *cf,
     ngx_http_binarize_redis_conf_t *conf, ngx_str_t *rest, ngx_uint_t tls);
 static char *ngx_http_binarize_redis_conf_userinfo(ngx_conf_t *cf,
     ngx_http_binarize_redis_conf_t *conf, u_char *p, u_char *last);
+static void ngx_http_binarize_redis_conf_skip(ngx_str_t *text, size_t size);
 static ngx_int_t ngx_http_binarize_redis_conf_unescape(ngx_conf_t *cf,
     ngx_str_t *value, u_char *p, u_char *last);
 static char *ngx_http_binarize_redis_conf_host(ngx_conf_t *cf,
@@ -141,20 +142,18 @@ ngx_http_binarize_redis_conf_url(ngx_conf_t *cf,
 
     rest = *url;
 
-#define ngx_http_binarize_skip(s, n)  (s)->data += n; (s)->len -= n
-
     if (ngx_http_binarize_starts_with(url, "unix:")) {
-        ngx_http_binarize_skip(&rest, sizeof("unix:") - 1);
+        ngx_http_binarize_redis_conf_skip(&rest, sizeof("unix:") - 1);
         return ngx_http_binarize_redis_conf_unix(cf, conf, &rest);
     }
 
     if (ngx_http_binarize_starts_with(url, "redis://")) {
-        ngx_http_binarize_skip(&rest, sizeof("redis://") - 1);
+        ngx_http_binarize_redis_conf_skip(&rest, sizeof("redis://") - 1);
         return ngx_http_binarize_redis_conf_server(cf, conf, &rest, 0);
     }
 
     if (ngx_http_binarize_starts_with(url, "rediss://")) {
-        ngx_http_binarize_skip(&rest, sizeof("rediss://") - 1);
+        ngx_http_binarize_redis_conf_skip(&rest, sizeof("rediss://") - 1);
         return ngx_http_binarize_redis_conf_server(cf, conf, &rest, 1);
     }
 
@@ -164,6 +163,14 @@ ngx_http_binarize_redis_conf_url(ngx_conf_t *cf,
                        "invalid URL in \"binarize_redis\", it must start with "
                        "\"redis://\", \"rediss://\" or \"unix:\"");
     return NGX_CONF_ERROR;
+}
+
+
+static void
+ngx_http_binarize_redis_conf_skip(ngx_str_t *text, size_t size)
+{
+    text->data += size;
+    text->len -= size;
 }
 
 
@@ -534,12 +541,12 @@ ngx_http_binarize_redis_conf_option(ngx_conf_t *cf,
     msec = NULL;
 
     if (ngx_strncmp(option->data, "prefix=", 7) == 0) {
-        ngx_http_binarize_skip(&value, 7);
+        ngx_http_binarize_redis_conf_skip(&value, 7);
         return ngx_http_binarize_redis_conf_prefix(cf, conf, &value);
     }
 
     if (ngx_strncmp(option->data, "password_file=", 14) == 0) {
-        ngx_http_binarize_skip(&value, 14);
+        ngx_http_binarize_redis_conf_skip(&value, 14);
 
         if (value.len == 0) {
             goto invalid;
@@ -550,11 +557,11 @@ ngx_http_binarize_redis_conf_option(ngx_conf_t *cf,
     }
 
     if (ngx_strncmp(option->data, "timeout=", 8) == 0) {
-        ngx_http_binarize_skip(&value, 8);
+        ngx_http_binarize_redis_conf_skip(&value, 8);
         msec = &conf->timeout_ms;
 
     } else if (ngx_strncmp(option->data, "connect_timeout=", 16) == 0) {
-        ngx_http_binarize_skip(&value, 16);
+        ngx_http_binarize_redis_conf_skip(&value, 16);
         msec = &conf->connect_timeout_ms;
     }
 
