@@ -81,6 +81,12 @@ void ngx_http_binarize_flight_leave(ngx_http_binarize_ctx_t *ctx);
 /* lets all followers look again; on a wake-up */
 void ngx_http_binarize_flight_wake(ngx_http_binarize_zone_t *zone);
 
+/*
+ * A leader's lease: it is renewed by each step, and after it, or as soon as
+ * the leader's process is gone, another worker takes over; ms.
+ */
+#define NGX_HTTP_BINARIZE_LEASE_MS  5000
+
 /* of _handler.c: answers the request */
 void ngx_http_binarize_resume(ngx_http_binarize_ctx_t *ctx,
     ngx_http_binarize_result_t *result);

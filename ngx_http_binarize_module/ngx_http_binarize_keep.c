@@ -1,0 +1,302 @@
+
+#include "ngx_http_binarize_lead.h"
+
+
+/* failures that may pass at any time are remembered so long at most */
+#define NGX_HTTP_BINARIZE_FAILURE_MS      1000
+
+
+static ngx_msec_t ngx_http_binarize_keep_ms(
+    ngx_http_binarize_flight_t *flight, ngx_http_binarize_result_t *result,
+    binarize_store_kind_e kind, uint32_t repeat);
+
+
+/*
+ * The PNG is in the zone already: completes the entry.  Returns a result of
+ * the entry in place of the given one.
+ */
+
+ngx_http_binarize_result_t *
+ngx_http_binarize_keep_blob(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_fetch_t *fetch, ngx_http_binarize_result_t *result)
+{
+    int                          rc;
+    binarize_store_meta_t        meta;
+    binarize_store_entry_t      *entry;
+    ngx_http_binarize_zone_t    *zone;
+    ngx_http_binarize_result_t  *stored;
+
+    zone = flight->zone;
+    entry = fetch->blob.entry;
+
+    ngx_http_binarize_store_retry(zone, rc,
+        binarize_store_finish(zone->store, entry, fetch->blob.size,
+                              result->doc.len, ngx_current_msec));
+
+    if (rc != BINARIZE_OK) {
+        ngx_http_binarize_blob_free(&fetch->blob);
+        ngx_http_binarize_result_release(result);
+
+        return ngx_http_binarize_result_of_problem(NGX_HTTP_BINARIZE_INTERNAL,
+                                                   NULL);
+    }
+
+    binarize_store_write_doc(zone->store, entry, result->doc.data);
+
+    ngx_http_binarize_result_meta(result, &meta);
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    binarize_store_publish(zone->store, entry, &meta, ngx_current_msec);
+    stored = ngx_http_binarize_result_of_entry_locked(zone, entry, NULL);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    fetch->blob.entry = NULL;
+
+    ngx_http_binarize_result_release(result);
+
+    return stored;
+}
+
+
+/* what came from Redis is copied into the zone */
+
+void
+ngx_http_binarize_keep_record(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result)
+{
+    int                        rc;
+    size_t                     size;
+    u_char                    *p;
+    binarize_span_t            png;
+    binarize_store_meta_t      meta;
+    ngx_http_binarize_blob_t   blob;
+    ngx_http_binarize_zone_t  *zone;
+
+    zone = flight->zone;
+
+    if (!flight->conf->l1) {
+        return;
+    }
+
+    ngx_http_binarize_blob_init(&blob, zone, flight->key, result->png_size,
+                                0);
+
+    if (blob.entry == NULL) {
+        return;
+    }
+
+    png = result->png[0];
+
+    while (png.size) {
+        p = binarize_store_room(zone->store, blob.entry, blob.size, &size);
+        size = ngx_min(size, png.size);
+
+        if (size == 0) {
+            ngx_http_binarize_blob_free(&blob);
+            return;
+        }
+
+        ngx_memcpy(p, png.data, size);
+
+        png.data += size;
+        png.size -= size;
+        blob.size += size;
+    }
+
+    ngx_http_binarize_store_retry(zone, rc,
+        binarize_store_finish(zone->store, blob.entry, blob.size,
+                              result->doc.len, ngx_current_msec));
+
+    if (rc != BINARIZE_OK) {
+        ngx_http_binarize_blob_free(&blob);
+        return;
+    }
+
+    binarize_store_write_doc(zone->store, blob.entry, result->doc.data);
+
+    ngx_http_binarize_result_meta(result, &meta);
+
+    if (meta.expires_ms == 0) {
+        meta.expires_ms = ngx_current_msec
+                          + (uint64_t) flight->conf->valid_s * 1000;
+    }
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+    binarize_store_publish(zone->store, blob.entry, &meta, ngx_current_msec);
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+void
+ngx_http_binarize_keep_l2(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result)
+{
+    u_char                        *p;
+    ngx_uint_t                     i;
+    binarize_record_t              record;
+    ngx_http_binarize_loc_conf_t  *conf;
+
+    conf = flight->conf;
+
+    if (conf->redis == NULL
+        || result == NULL
+        || result->problem != NGX_HTTP_BINARIZE_OK)
+    {
+        return;
+    }
+
+    ngx_memzero(&record, sizeof(record));
+
+    p = NULL;
+    record.png = result->png[0];
+
+    if (result->npieces > 1) {
+        p = ngx_alloc(result->png_size, flight->log);
+        if (p == NULL) {
+            return;
+        }
+
+        record.png.data = p;
+        record.png.size = result->png_size;
+
+        for (i = 0; i < result->npieces; i++) {
+            p = ngx_cpymem(p, result->png[i].data, result->png[i].size);
+        }
+
+        p = (u_char *) record.png.data;
+    }
+
+    record.doc.data = result->doc.data;
+    record.doc.size = result->doc.len;
+    record.etag.data = result->etag;
+    record.etag.size = BINARIZE_ETAG_SIZE;
+    record.stored = result->stored;
+    record.payload_offset = result->payload_offset;
+    record.unpadded = result->unpadded;
+
+    if (ngx_http_binarize_l2_put(conf->redis, &conf->ns, flight->guid,
+                                 &record, conf->valid_s)
+        == NGX_OK)
+    {
+        result->kept = 1;
+    }
+
+    if (p) {
+        ngx_free(p);
+    }
+}
+
+
+/*
+ * Leaves in the zone that there is no result, or none yet: until then nobody
+ * asks the cloud again.
+ */
+
+void
+ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result, binarize_store_kind_e kind,
+    time_t retry_after_s)
+{
+    int                        rc;
+    uint32_t                   repeat;
+    ngx_msec_t                 ms;
+    binarize_store_meta_t      meta;
+    binarize_store_entry_t    *old;
+    ngx_http_binarize_zone_t  *zone;
+
+    zone = flight->zone;
+
+    ngx_http_binarize_result_meta(result, &meta);
+
+    repeat = 0;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    old = binarize_store_peek(zone->store, flight->key);
+
+    if (old && old->kind == kind
+        && old->meta.outcome == meta.outcome
+        && old->meta.flags == meta.flags)
+    {
+        repeat = old->meta.repeat + 1;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    ms = ngx_http_binarize_keep_ms(flight, result, kind, repeat);
+
+    if (retry_after_s >= 0) {
+        ms = ngx_max((ngx_msec_t) retry_after_s * 1000, 1);
+    }
+
+    if (ms == 0) {
+        return;
+    }
+
+    meta.repeat = repeat;
+    meta.expires_ms = ngx_current_msec + ms;
+    meta.forget_ms = meta.expires_ms
+                     + ngx_max(flight->conf->negative_max_ms,
+                               flight->conf->poll_max_ms) + ms;
+
+    ngx_http_binarize_store_retry(zone, rc,
+        binarize_store_put(zone->store, flight->key, kind, result->doc.data,
+                           result->doc.len, &meta, ngx_process_slot,
+                           ngx_current_msec, NULL));
+
+    if (rc != BINARIZE_OK) {
+        ngx_log_error(NGX_LOG_WARN, flight->log, 0,
+                      "binarize zone \"%V\" has no room to remember \"%*s\"",
+                      &zone->shm_zone->shm.name,
+                      (size_t) BINARIZE_GUID_SIZE, flight->guid);
+    }
+
+    result->expires_ms = meta.expires_ms;
+}
+
+
+static ngx_msec_t
+ngx_http_binarize_keep_ms(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result, binarize_store_kind_e kind,
+    uint32_t repeat)
+{
+    ngx_msec_t                     ms, max;
+    ngx_http_binarize_loc_conf_t  *conf;
+
+    conf = flight->conf;
+
+    switch (result->problem) {
+
+    case NGX_HTTP_BINARIZE_OK:
+    case NGX_HTTP_BINARIZE_BAD_DOCUMENT:
+    case NGX_HTTP_BINARIZE_TOO_LARGE:
+    case NGX_HTTP_BINARIZE_NOT_PNG:
+        break;
+
+    default:
+        return ngx_min(conf->negative_ms, NGX_HTTP_BINARIZE_FAILURE_MS);
+    }
+
+    if (kind == BINARIZE_STORE_PENDING) {
+        ms = conf->poll_ms;
+        max = conf->poll_max_ms;
+
+    } else {
+        ms = conf->negative_ms;
+        max = conf->negative_max_ms;
+    }
+
+    while (repeat-- && ms < max) {
+        ms *= 2;
+    }
+
+    ms = ngx_min(ms, max);
+
+    if (kind == BINARIZE_STORE_PENDING) {
+        ms += ms * (ngx_random() % 101) / 1000;
+    }
+
+    return ms;
+}

@@ -1,0 +1,426 @@
+
+#include "ngx_http_binarize_lead.h"
+
+
+/* a cloud's 429 or 503 without Retry-After, seconds */
+#define NGX_HTTP_BINARIZE_BUSY_S          5
+
+
+static void ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
+    binarize_record_t *record, void *owner, int64_t ttl_ms);
+static void ngx_http_binarize_lead_get_token(
+    ngx_http_binarize_flight_t *flight);
+static void ngx_http_binarize_lead_on_token(void *data);
+static void ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight);
+static void ngx_http_binarize_lead_on_fetch(
+    ngx_http_binarize_fetch_t *fetch);
+static ngx_uint_t ngx_http_binarize_lead_retry(
+    ngx_http_binarize_flight_t *flight, ngx_http_binarize_fetch_t *fetch);
+static void ngx_http_binarize_lead_on_result(
+    ngx_http_binarize_flight_t *flight, ngx_http_binarize_fetch_t *fetch);
+static void ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_problem_e problem, ngx_uint_t status,
+    time_t retry_after_s);
+static ngx_int_t ngx_http_binarize_lead_eval_headers(ngx_http_request_t *r,
+    ngx_http_binarize_flight_t *flight);
+
+
+void
+ngx_http_binarize_lead(ngx_http_binarize_flight_t *flight)
+{
+    ngx_http_binarize_loc_conf_t  *conf;
+
+    conf = flight->conf;
+
+    flight->leading = 1;
+    flight->refused = 0;
+
+    if (conf->redis && !flight->looked_up) {
+
+        flight->looked_up = 1;
+
+        if (ngx_http_binarize_l2_get(conf->redis, &conf->ns, flight->guid,
+                                     conf->max_size,
+                                     ngx_http_binarize_lead_on_l2, flight)
+            != NULL)
+        {
+            return;
+        }
+    }
+
+    ngx_http_binarize_lead_get_token(flight);
+}
+
+
+static void
+ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
+    binarize_record_t *record, void *owner, int64_t ttl_ms)
+{
+    ngx_http_binarize_flight_t *flight = data;
+
+    ngx_http_binarize_result_t  *result;
+
+    if (rc != NGX_OK) {
+        ngx_http_binarize_lead_get_token(flight);
+        return;
+    }
+
+    result = ngx_http_binarize_result_of_record(record, owner);
+    if (result == NULL) {
+        ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0,
+                                      0);
+        return;
+    }
+
+    result->source = NGX_HTTP_BINARIZE_REDIS;
+
+    if (ttl_ms > 0) {
+        result->expires_ms = ngx_current_msec + ttl_ms;
+    }
+
+    ngx_http_binarize_keep_record(flight, result);
+    ngx_http_binarize_flight_release(flight);
+    ngx_http_binarize_flight_land(flight, result);
+}
+
+
+static void
+ngx_http_binarize_lead_get_token(ngx_http_binarize_flight_t *flight)
+{
+    time_t                       retry_after_s;
+    ngx_int_t                    rc;
+    ngx_http_binarize_problem_e  problem;
+
+    ngx_http_binarize_flight_renew(flight, NGX_HTTP_BINARIZE_LEASE_MS);
+
+    flight->token_waiter.handler = ngx_http_binarize_lead_on_token;
+    flight->token_waiter.data = flight;
+
+    rc = ngx_http_binarize_token_get(flight->conf->token, flight->pool,
+                                     &flight->bearer, &flight->token_waiter,
+                                     &problem, &retry_after_s);
+    if (rc == NGX_AGAIN) {
+        return;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_binarize_lead_fail(flight, problem, 0, retry_after_s);
+        return;
+    }
+
+    ngx_http_binarize_lead_fetch(flight);
+}
+
+
+static void
+ngx_http_binarize_lead_on_token(void *data)
+{
+    ngx_http_binarize_lead_get_token(data);
+}
+
+
+static void
+ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight)
+{
+    ngx_pool_t                  *pool;
+    ngx_http_upstream_conf_t    *uc;
+    ngx_http_binarize_fetch_t   *fetch;
+
+    uc = &flight->conf->upstream;
+
+    ngx_http_binarize_flight_renew(flight, NGX_HTTP_BINARIZE_LEASE_MS
+                                           + uc->connect_timeout
+                                           + uc->send_timeout
+                                           + uc->read_timeout);
+
+    fetch = ngx_http_binarize_fetch_create(flight->conf);
+    if (fetch == NULL) {
+        goto failed;
+    }
+
+    pool = ngx_http_binarize_fetch_pool(fetch);
+
+    ngx_memcpy(fetch->key, flight->key, sizeof(fetch->key));
+    ngx_memcpy(fetch->guid, flight->guid, sizeof(fetch->guid));
+
+    fetch->store_zone = flight->conf->l1 ? flight->zone : NULL;
+    fetch->headers = flight->headers;
+    fetch->host = flight->host;
+    fetch->ssl_name = flight->ssl_name;
+    fetch->done = ngx_http_binarize_lead_on_fetch;
+    fetch->data = flight;
+
+    fetch->token.len = flight->bearer.text.len;
+    fetch->token.data = ngx_pstrdup(pool, &flight->bearer.text);
+
+    ngx_explicit_memzero(flight->bearer.text.data, flight->bearer.text.len);
+    ngx_pfree(flight->pool, flight->bearer.text.data);
+
+    if (fetch->token.data == NULL) {
+        ngx_http_binarize_fetch_abandon(fetch);
+        goto failed;
+    }
+
+    if (ngx_http_binarize_fetch_start(fetch) == NGX_OK) {
+        return;
+    }
+
+failed:
+
+    ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0, 0);
+}
+
+
+static void
+ngx_http_binarize_lead_on_fetch(ngx_http_binarize_fetch_t *fetch)
+{
+    time_t                       retry_after_s;
+    ngx_http_binarize_flight_t  *flight;
+
+    flight = fetch->data;
+    flight->tries += fetch->tries;
+
+    ngx_explicit_memzero(fetch->token.data, fetch->token.len);
+
+    if (fetch->status != NGX_HTTP_UNAUTHORIZED && fetch->status) {
+        ngx_http_binarize_token_accepted(flight->conf->token,
+                                         flight->bearer.generation);
+    }
+
+    if (fetch->problem == NGX_HTTP_BINARIZE_OK) {
+        ngx_http_binarize_lead_on_result(flight, fetch);
+        return;
+    }
+
+    if (ngx_http_binarize_lead_retry(flight, fetch)) {
+        ngx_http_binarize_lead_get_token(flight);
+        return;
+    }
+
+    retry_after_s = fetch->retry_after_s;
+
+    if (fetch->problem == NGX_HTTP_BINARIZE_BUSY && retry_after_s < 0) {
+        retry_after_s = NGX_HTTP_BINARIZE_BUSY_S;
+    }
+
+    ngx_http_binarize_lead_fail(flight, fetch->problem, fetch->status,
+                                  retry_after_s);
+}
+
+
+/* 401: one new token, one retry */
+
+static ngx_uint_t
+ngx_http_binarize_lead_retry(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_fetch_t *fetch)
+{
+    if (fetch->status != NGX_HTTP_UNAUTHORIZED || flight->refused) {
+        return 0;
+    }
+
+    flight->refused = 1;
+
+    return ngx_http_binarize_token_refused(flight->conf->token,
+                                           flight->bearer.generation)
+           == NGX_OK;
+}
+
+
+static void
+ngx_http_binarize_lead_on_result(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_fetch_t *fetch)
+{
+    ngx_http_binarize_result_t  *result;
+
+    result = ngx_http_binarize_result_of_fetch(fetch);
+    if (result == NULL) {
+        ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0,
+                                      0);
+        return;
+    }
+
+    switch (result->outcome) {
+
+    case BINARIZE_RESULT:
+        result->expires_ms = ngx_current_msec
+                             + (uint64_t) flight->conf->valid_s * 1000;
+
+        if (fetch->blob.entry) {
+            result = ngx_http_binarize_keep_blob(flight, fetch,
+                                                         result);
+        }
+
+        ngx_http_binarize_keep_l2(flight, result);
+        break;
+
+    case BINARIZE_PENDING:
+        ngx_http_binarize_keep_answer(flight, result,
+                                          BINARIZE_STORE_PENDING,
+                                          fetch->retry_after_s);
+        break;
+
+    default:
+        ngx_http_binarize_keep_answer(flight, result,
+                                          BINARIZE_STORE_NEGATIVE, -1);
+    }
+
+    result->source = NGX_HTTP_BINARIZE_MISS;
+
+    ngx_http_binarize_flight_release(flight);
+
+    if (result->problem == NGX_HTTP_BINARIZE_OK
+        && result->outcome == BINARIZE_PENDING)
+    {
+        ngx_http_binarize_flight_land_pending(flight, result);
+        return;
+    }
+
+    ngx_http_binarize_flight_land(flight, result);
+}
+
+
+/* the flight ends without a document */
+
+static void
+ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_problem_e problem, ngx_uint_t status,
+    time_t retry_after_s)
+{
+    ngx_http_binarize_result_t  *result;
+
+    result = ngx_http_binarize_result_of_problem(problem, NULL);
+
+    if (result) {
+        result->status = status;
+        result->source = NGX_HTTP_BINARIZE_MISS;
+        result->retry_after_s = ngx_max(retry_after_s, 0);
+
+        ngx_http_binarize_keep_answer(flight, result,
+                                          BINARIZE_STORE_NEGATIVE,
+                                          problem == NGX_HTTP_BINARIZE_BUSY
+                                          ? retry_after_s : -1);
+    }
+
+    ngx_http_binarize_flight_release(flight);
+    ngx_http_binarize_flight_land(flight, result);
+}
+
+
+/* what depends on the request that starts the flight */
+
+ngx_int_t
+ngx_http_binarize_lead_eval(ngx_http_request_t *r,
+    ngx_http_binarize_flight_t *flight)
+{
+    ngx_http_binarize_loc_conf_t  *conf;
+#if (NGX_HTTP_SSL)
+    ngx_str_t                      name;
+#endif
+
+    conf = flight->conf;
+
+    flight->host = conf->target->authority;
+    flight->ssl_name = conf->target->host;
+
+    if (conf->headers
+        && ngx_http_binarize_lead_eval_headers(r, flight) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+#if (NGX_HTTP_SSL)
+
+    if (conf->upstream.ssl_name) {
+        if (ngx_http_complex_value(r, conf->upstream.ssl_name, &name)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        flight->ssl_name.data = ngx_pstrdup(flight->pool, &name);
+        flight->ssl_name.len = name.len;
+
+        if (flight->ssl_name.data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+#endif
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_lead_eval_headers(ngx_http_request_t *r,
+    ngx_http_binarize_flight_t *flight)
+{
+    size_t                       size;
+    u_char                      *p;
+    ngx_str_t                   *values;
+    ngx_uint_t                   i;
+    ngx_http_binarize_header_t  *h;
+
+    h = flight->conf->headers->elts;
+
+    values = ngx_palloc(r->pool, flight->conf->headers->nelts
+                                 * sizeof(ngx_str_t));
+    if (values == NULL) {
+        return NGX_ERROR;
+    }
+
+    size = 0;
+
+    for (i = 0; i < flight->conf->headers->nelts; i++) {
+
+        if (ngx_http_complex_value(r, &h[i].value, &values[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_strlchr(values[i].data, values[i].data + values[i].len, LF)
+            || ngx_strlchr(values[i].data, values[i].data + values[i].len,
+                           CR))
+        {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "binarize_set_header \"%V\": the value has a line "
+                          "break, header is left out", &h[i].name);
+            values[i].len = 0;
+        }
+
+        size += h[i].name.len + values[i].len + sizeof(": " CRLF);
+    }
+
+    p = ngx_pnalloc(flight->pool, size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    flight->headers.data = p;
+
+    for (i = 0; i < flight->conf->headers->nelts; i++) {
+
+        if (values[i].len == 0) {
+            continue;
+        }
+
+        if (h[i].name.len == 4
+            && ngx_strncasecmp(h[i].name.data, (u_char *) "Host", 4) == 0)
+        {
+            flight->host.len = values[i].len;
+            flight->host.data = ngx_pstrdup(flight->pool, &values[i]);
+
+            if (flight->host.data == NULL) {
+                return NGX_ERROR;
+            }
+
+            flight->ssl_name = flight->host;
+            continue;
+        }
+
+        p = ngx_sprintf(p, "%V: %V" CRLF, &h[i].name, &values[i]);
+    }
+
+    flight->headers.len = p - flight->headers.data;
+
+    return NGX_OK;
+}

@@ -1,0 +1,69 @@
+
+#ifndef _NGX_HTTP_BINARIZE_LEAD_H_INCLUDED_
+#define _NGX_HTTP_BINARIZE_LEAD_H_INCLUDED_
+
+
+#include "ngx_http_binarize_flight.h"
+
+
+/*
+ * _lead.c: what the leader of a flight does, from Redis to the cloud; each
+ * step calls the next one, and the last one lands the flight.
+ */
+void ngx_http_binarize_lead(ngx_http_binarize_flight_t *flight);
+
+/* what of the flight depends on the request that starts it */
+ngx_int_t ngx_http_binarize_lead_eval(ngx_http_request_t *r,
+    ngx_http_binarize_flight_t *flight);
+
+
+/*
+ * _keep.c: what the leader leaves behind for others.
+ *
+ * The PNG is in the zone already: completes its entry, and returns a result
+ * of that in place of the given one.
+ */
+ngx_http_binarize_result_t *ngx_http_binarize_keep_blob(
+    ngx_http_binarize_flight_t *flight, ngx_http_binarize_fetch_t *fetch,
+    ngx_http_binarize_result_t *result);
+
+/* what came from Redis is copied into the zone */
+void ngx_http_binarize_keep_record(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result);
+
+/* a result goes to Redis */
+void ngx_http_binarize_keep_l2(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result);
+
+/*
+ * Leaves in the zone that there is no result, or none yet: until then nobody
+ * asks the cloud again.  retry_after_s below 0: none was given.
+ */
+void ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result, binarize_store_kind_e kind,
+    time_t retry_after_s);
+
+
+/*
+ * _flight.c: extends the leader's lease to ms from now, or finds that it was
+ * taken over
+ */
+void ngx_http_binarize_flight_renew(ngx_http_binarize_flight_t *flight,
+    ngx_msec_t ms);
+
+/* gives the lead up and wakes who followed; what they need is in the zone */
+void ngx_http_binarize_flight_release(ngx_http_binarize_flight_t *flight);
+
+/*
+ * Answers all waiters by result (NULL: no memory), whose reference is taken
+ * over, and frees the flight.
+ */
+void ngx_http_binarize_flight_land(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result);
+
+/* the same for a task that is pending: who has time left waits on */
+void ngx_http_binarize_flight_land_pending(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result);
+
+
+#endif /* _NGX_HTTP_BINARIZE_LEAD_H_INCLUDED_ */
