@@ -465,6 +465,7 @@ base64_decode_avx2(base64_io_t *io, unsigned json)
 
     in = io->in;
     out = io->out;
+    digit = 0;
 
     while (io->in_end - in >= BASE64_BLOCK
            && io->out_end - out >= BASE64_BLOCK)
