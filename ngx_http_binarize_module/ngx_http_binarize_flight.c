@@ -261,6 +261,13 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
 
     entry = binarize_store_lookup(zone->store, flight->key, ngx_current_msec);
 
+    if (entry && entry->kind == BINARIZE_STORE_RESULT
+        && !flight->conf->l1 && !flight->followed)
+    {
+        /* left for those who followed */
+        entry = NULL;
+    }
+
     if (entry) {
         result = ngx_http_binarize_result_of_entry_locked(zone, entry, NULL);
 
@@ -275,9 +282,7 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
                          ? NGX_HTTP_BINARIZE_COLLAPSED
                          : ngx_http_binarize_result_hit(result);
 
-        if (result->problem == NGX_HTTP_BINARIZE_OK
-            && result->outcome == BINARIZE_PENDING)
-        {
+        if (ngx_http_binarize_flight_waits(flight, result)) {
             ngx_http_binarize_flight_land_pending(flight, result);
             return;
         }
@@ -471,6 +476,47 @@ ngx_http_binarize_flight_release(ngx_http_binarize_flight_t *flight)
 }
 
 
+ngx_uint_t
+ngx_http_binarize_flight_has_followers(ngx_http_binarize_flight_t *flight)
+{
+    uint64_t    others, bit;
+    ngx_uint_t  i;
+
+    if (flight->shm == NULL) {
+        return 0;
+    }
+
+    others = 0;
+
+    ngx_shmtx_lock(&flight->zone->shpool->mutex);
+
+    for (i = 0; i < NGX_HTTP_BINARIZE_SLOTS / 64; i++) {
+        bit = (i == (ngx_uint_t) ngx_process_slot / 64)
+              ? 1ULL << (ngx_process_slot % 64) : 0;
+
+        others |= flight->shm->waiters[i] & ~bit;
+    }
+
+    ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+
+    return others != 0;
+}
+
+
+/* a poll that the cloud has put off does not end the waiting either */
+
+ngx_uint_t
+ngx_http_binarize_flight_waits(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result)
+{
+    if (result->problem == NGX_HTTP_BINARIZE_OK) {
+        return result->outcome == BINARIZE_PENDING;
+    }
+
+    return result->problem == NGX_HTTP_BINARIZE_BUSY && flight->pending;
+}
+
+
 void
 ngx_http_binarize_flight_land(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result)
@@ -630,7 +676,9 @@ ngx_http_binarize_flight_answer(ngx_http_binarize_ctx_t *ctx,
         if (ctx->leader) {
             ctx->cloud_calls = flight->tries;
 
-        } else if (ctx->source == NGX_HTTP_BINARIZE_MISS) {
+        } else if (ctx->source == NGX_HTTP_BINARIZE_MISS
+                   || ctx->source == NGX_HTTP_BINARIZE_BYPASS)
+        {
             ctx->source = NGX_HTTP_BINARIZE_COLLAPSED;
         }
     }

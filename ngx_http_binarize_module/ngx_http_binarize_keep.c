@@ -5,6 +5,9 @@
 /* failures that may pass at any time are remembered so long at most */
 #define NGX_HTTP_BINARIZE_FAILURE_MS      1000
 
+/* how long followers find a result where L1 is off */
+#define NGX_HTTP_BINARIZE_LANDING_MS      2000
+
 
 static ngx_msec_t ngx_http_binarize_keep_ms(
     ngx_http_binarize_flight_t *flight, ngx_http_binarize_result_t *result,
@@ -36,9 +39,7 @@ ngx_http_binarize_keep_blob(ngx_http_binarize_flight_t *flight,
     if (rc != BINARIZE_OK) {
         ngx_http_binarize_blob_free(&fetch->blob);
         ngx_http_binarize_result_release(result);
-
-        return ngx_http_binarize_result_of_problem(NGX_HTTP_BINARIZE_INTERNAL,
-                                                   NULL);
+        return NULL;
     }
 
     binarize_store_write_doc(zone->store, entry, result->doc.data);
@@ -76,7 +77,7 @@ ngx_http_binarize_keep_record(ngx_http_binarize_flight_t *flight,
 
     zone = flight->zone;
 
-    if (!flight->conf->l1) {
+    if (!flight->conf->l1 && !ngx_http_binarize_flight_has_followers(flight)) {
         return;
     }
 
@@ -118,7 +119,10 @@ ngx_http_binarize_keep_record(ngx_http_binarize_flight_t *flight,
 
     ngx_http_binarize_result_meta(result, &meta);
 
-    if (meta.expires_ms == 0) {
+    if (!flight->conf->l1) {
+        meta.expires_ms = ngx_current_msec + NGX_HTTP_BINARIZE_LANDING_MS;
+
+    } else if (meta.expires_ms == 0) {
         meta.expires_ms = ngx_current_msec
                           + (uint64_t) flight->conf->valid_s * 1000;
     }
@@ -126,6 +130,8 @@ ngx_http_binarize_keep_record(ngx_http_binarize_flight_t *flight,
     ngx_shmtx_lock(&zone->shpool->mutex);
     binarize_store_publish(zone->store, blob.entry, &meta, ngx_current_msec);
     ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    result->kept = flight->conf->l1;
 }
 
 
@@ -227,8 +233,8 @@ ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
 
     ms = ngx_http_binarize_keep_ms(flight, result, kind, repeat);
 
-    if (retry_after_s >= 0) {
-        ms = ngx_max((ngx_msec_t) retry_after_s * 1000, 1);
+    if (retry_after_s > 0) {
+        ms = (ngx_msec_t) retry_after_s * 1000;
     }
 
     if (ms == 0) {
@@ -254,6 +260,8 @@ ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
     }
 
     result->expires_ms = meta.expires_ms;
+    result->kept = (kind == BINARIZE_STORE_NEGATIVE && rc == BINARIZE_OK
+                    && result->problem == NGX_HTTP_BINARIZE_OK);
 }
 
 

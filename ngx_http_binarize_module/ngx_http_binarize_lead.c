@@ -21,6 +21,8 @@ static void ngx_http_binarize_lead_on_result(
 static void ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_problem_e problem, ngx_uint_t status,
     time_t retry_after_s);
+static ngx_http_binarize_source_e ngx_http_binarize_lead_source(
+    ngx_http_binarize_flight_t *flight);
 static ngx_int_t ngx_http_binarize_lead_eval_headers(ngx_http_request_t *r,
     ngx_http_binarize_flight_t *flight);
 
@@ -67,8 +69,7 @@ ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
 
     result = ngx_http_binarize_result_of_record(record, owner);
     if (result == NULL) {
-        ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0,
-                                      0);
+        ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0, 0);
         return;
     }
 
@@ -203,8 +204,12 @@ ngx_http_binarize_lead_on_fetch(ngx_http_binarize_fetch_t *fetch)
         retry_after_s = NGX_HTTP_BINARIZE_BUSY_S;
     }
 
+    if (fetch->status == NGX_HTTP_TOO_MANY_REQUESTS) {
+        ngx_http_binarize_token_pause(flight->conf->token, retry_after_s);
+    }
+
     ngx_http_binarize_lead_fail(flight, fetch->problem, fetch->status,
-                                  retry_after_s);
+                                retry_after_s);
 }
 
 
@@ -234,8 +239,7 @@ ngx_http_binarize_lead_on_result(ngx_http_binarize_flight_t *flight,
 
     result = ngx_http_binarize_result_of_fetch(fetch);
     if (result == NULL) {
-        ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0,
-                                      0);
+        ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0, 0);
         return;
     }
 
@@ -246,31 +250,36 @@ ngx_http_binarize_lead_on_result(ngx_http_binarize_flight_t *flight,
                              + (uint64_t) flight->conf->valid_s * 1000;
 
         if (fetch->blob.entry) {
-            result = ngx_http_binarize_keep_blob(flight, fetch,
-                                                         result);
+            result = ngx_http_binarize_keep_blob(flight, fetch, result);
+
+        } else {
+            ngx_http_binarize_keep_record(flight, result);
+        }
+
+        if (result == NULL) {
+            ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0,
+                                        0);
+            return;
         }
 
         ngx_http_binarize_keep_l2(flight, result);
         break;
 
     case BINARIZE_PENDING:
-        ngx_http_binarize_keep_answer(flight, result,
-                                          BINARIZE_STORE_PENDING,
-                                          fetch->retry_after_s);
+        ngx_http_binarize_keep_answer(flight, result, BINARIZE_STORE_PENDING,
+                                      fetch->retry_after_s);
         break;
 
     default:
-        ngx_http_binarize_keep_answer(flight, result,
-                                          BINARIZE_STORE_NEGATIVE, -1);
+        ngx_http_binarize_keep_answer(flight, result, BINARIZE_STORE_NEGATIVE,
+                                      0);
     }
 
-    result->source = NGX_HTTP_BINARIZE_MISS;
+    result->source = ngx_http_binarize_lead_source(flight);
 
     ngx_http_binarize_flight_release(flight);
 
-    if (result->problem == NGX_HTTP_BINARIZE_OK
-        && result->outcome == BINARIZE_PENDING)
-    {
+    if (ngx_http_binarize_flight_waits(flight, result)) {
         ngx_http_binarize_flight_land_pending(flight, result);
         return;
     }
@@ -292,17 +301,30 @@ ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
 
     if (result) {
         result->status = status;
-        result->source = NGX_HTTP_BINARIZE_MISS;
+        result->source = ngx_http_binarize_lead_source(flight);
         result->retry_after_s = ngx_max(retry_after_s, 0);
 
-        ngx_http_binarize_keep_answer(flight, result,
-                                          BINARIZE_STORE_NEGATIVE,
-                                          problem == NGX_HTTP_BINARIZE_BUSY
-                                          ? retry_after_s : -1);
+        ngx_http_binarize_keep_answer(flight, result, BINARIZE_STORE_NEGATIVE,
+                                      problem == NGX_HTTP_BINARIZE_BUSY
+                                      ? retry_after_s : 0);
     }
 
     ngx_http_binarize_flight_release(flight);
+
+    if (result && ngx_http_binarize_flight_waits(flight, result)) {
+        ngx_http_binarize_flight_land_pending(flight, result);
+        return;
+    }
+
     ngx_http_binarize_flight_land(flight, result);
+}
+
+
+static ngx_http_binarize_source_e
+ngx_http_binarize_lead_source(ngx_http_binarize_flight_t *flight)
+{
+    return (flight->conf->l1 || flight->conf->redis)
+           ? NGX_HTTP_BINARIZE_MISS : NGX_HTTP_BINARIZE_BYPASS;
 }
 
 

@@ -21,13 +21,16 @@ ngx_int_t ngx_http_binarize_lead_eval(ngx_http_request_t *r,
  * _keep.c: what the leader leaves behind for others.
  *
  * The PNG is in the zone already: completes its entry, and returns a result
- * of that in place of the given one.
+ * of that in place of the given one.  NULL: no memory.
  */
 ngx_http_binarize_result_t *ngx_http_binarize_keep_blob(
     ngx_http_binarize_flight_t *flight, ngx_http_binarize_fetch_t *fetch,
     ngx_http_binarize_result_t *result);
 
-/* what came from Redis is copied into the zone */
+/*
+ * A result in memory of its own, as from Redis, is copied into the zone;
+ * where L1 is off, only for those who follow.
+ */
 void ngx_http_binarize_keep_record(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result);
 
@@ -37,7 +40,7 @@ void ngx_http_binarize_keep_l2(ngx_http_binarize_flight_t *flight,
 
 /*
  * Leaves in the zone that there is no result, or none yet: until then nobody
- * asks the cloud again.  retry_after_s below 0: none was given.
+ * asks the cloud again.  retry_after_s is the cloud's, if above 0.
  */
 void ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result, binarize_store_kind_e kind,
@@ -53,6 +56,14 @@ void ngx_http_binarize_flight_renew(ngx_http_binarize_flight_t *flight,
 
 /* gives the lead up and wakes who followed; what they need is in the zone */
 void ngx_http_binarize_flight_release(ngx_http_binarize_flight_t *flight);
+
+/* 1 if workers other than the leader's wait for its landing */
+ngx_uint_t ngx_http_binarize_flight_has_followers(
+    ngx_http_binarize_flight_t *flight);
+
+/* 1 if the result is none yet: who has time left waits on */
+ngx_uint_t ngx_http_binarize_flight_waits(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result);
 
 /*
  * Answers all waiters by result (NULL: no memory), whose reference is taken

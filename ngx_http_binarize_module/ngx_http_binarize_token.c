@@ -35,10 +35,6 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token, ngx_pool_t *pool,
     *retry_after_s = 0;
     *problem = NGX_HTTP_BINARIZE_INTERNAL;
 
-    if (token->file.len) {
-        return ngx_http_binarize_token_file_get(token, pool, bearer, problem);
-    }
-
     bearer->text.data = ngx_pnalloc(pool, NGX_HTTP_BINARIZE_TOKEN_SIZE);
     if (bearer->text.data == NULL) {
         return NGX_DECLINED;
@@ -46,13 +42,22 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token, ngx_pool_t *pool,
 
     zone = token->shm_zone->data;
     call = 0;
+    rc = NGX_OK;
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
     st = ngx_http_binarize_token_slot_locked(zone, token);
     st->used_ms = ngx_current_msec;
 
-    if (st->size && ngx_current_msec < st->expires_ms) {
+    if (ngx_current_msec < st->pause_ms) {
+        *problem = NGX_HTTP_BINARIZE_BUSY;
+        *retry_after_s = (st->pause_ms - ngx_current_msec + 999) / 1000;
+        rc = NGX_DECLINED;
+
+    } else if (token->file.len) {
+        /* read below */
+
+    } else if (st->size && ngx_current_msec < st->expires_ms) {
 
         bearer->text.len = st->size;
         ngx_memcpy(bearer->text.data, st->text, st->size);
@@ -61,8 +66,6 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token, ngx_pool_t *pool,
         if (ngx_current_msec >= st->refresh_ms) {
             call = ngx_http_binarize_token_claim_locked(token, st);
         }
-
-        rc = NGX_OK;
 
     } else {
         call = ngx_http_binarize_token_claim_locked(token, st);
@@ -80,6 +83,10 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token, ngx_pool_t *pool,
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    if (token->file.len && rc == NGX_OK) {
+        return ngx_http_binarize_token_file_get(token, bearer, problem);
+    }
 
     if (call && ngx_http_binarize_token_call_start(token) != NGX_OK) {
         ngx_http_binarize_token_release(token, NGX_HTTP_BINARIZE_INTERNAL, 1);
@@ -256,6 +263,29 @@ ngx_http_binarize_token_accepted(ngx_http_binarize_token_t *token,
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+void
+ngx_http_binarize_token_pause(ngx_http_binarize_token_t *token,
+    time_t pause_s)
+{
+    uint64_t                        until_ms;
+    ngx_http_binarize_zone_t       *zone;
+    ngx_http_binarize_shm_token_t  *st;
+
+    zone = token->shm_zone->data;
+    until_ms = ngx_current_msec + (uint64_t) pause_s * 1000;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    st = ngx_http_binarize_token_slot_locked(zone, token);
+    st->pause_ms = ngx_max(st->pause_ms, until_ms);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "cloud answered 429, its calls pause for %T s", pause_s);
 }
 
 

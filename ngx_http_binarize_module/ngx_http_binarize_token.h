@@ -28,6 +28,7 @@ typedef struct {
     uint64_t                        expires_ms;
     uint64_t                        used_ms;
 
+    uint64_t                        pause_ms;    /* no fetch before */
     uint64_t                        next_try_ms; /* no call before */
     uint64_t                        refused_ms;  /* the last 400 */
     uint32_t                        refusals;    /* 400s */
@@ -105,6 +106,10 @@ void ngx_http_binarize_token_accepted(ngx_http_binarize_token_t *token,
  */
 ngx_int_t ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
     uint64_t generation);
+
+/* the cloud answered 429: nobody gets the token for so long */
+void ngx_http_binarize_token_pause(ngx_http_binarize_token_t *token,
+    time_t pause_s);
 
 /* calls the handlers of all waiters; on a wake-up */
 void ngx_http_binarize_token_wake(ngx_http_binarize_zone_t *zone);

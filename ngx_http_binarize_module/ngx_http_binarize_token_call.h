@@ -31,10 +31,12 @@ void ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
     ngx_http_binarize_call_t *call);
 
 
-/* _token_file.c: the file's token, as ngx_http_binarize_token_get() */
+/*
+ * _token_file.c: the file's token, into the room bearer->text.data has;
+ * NGX_OK, or NGX_DECLINED and *problem
+ */
 ngx_int_t ngx_http_binarize_token_file_get(ngx_http_binarize_token_t *token,
-    ngx_pool_t *pool, ngx_http_binarize_bearer_t *bearer,
-    ngx_http_binarize_problem_e *problem);
+    ngx_http_binarize_bearer_t *bearer, ngx_http_binarize_problem_e *problem);
 
 /* reads the file again where that is due */
 void ngx_http_binarize_token_file_read(ngx_http_binarize_token_t *token);

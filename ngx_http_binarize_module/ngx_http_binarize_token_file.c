@@ -12,8 +12,7 @@ static ngx_int_t ngx_http_binarize_token_file_load(ngx_file_t *file, off_t size,
 
 ngx_int_t
 ngx_http_binarize_token_file_get(ngx_http_binarize_token_t *token,
-    ngx_pool_t *pool, ngx_http_binarize_bearer_t *bearer,
-    ngx_http_binarize_problem_e *problem)
+    ngx_http_binarize_bearer_t *bearer, ngx_http_binarize_problem_e *problem)
 {
     ngx_http_binarize_token_file_read(token);
 
@@ -24,9 +23,9 @@ ngx_http_binarize_token_file_get(ngx_http_binarize_token_t *token,
 
     bearer->generation = token->generation;
     bearer->text.len = token->text.len;
-    bearer->text.data = ngx_pstrdup(pool, &token->text);
+    ngx_memcpy(bearer->text.data, token->text.data, token->text.len);
 
-    return bearer->text.data ? NGX_OK : NGX_DECLINED;
+    return NGX_OK;
 }
 
 
