@@ -562,6 +562,7 @@ test_release_slot(void **state)
 static void
 test_many_extents(void **state)
 {
+    int                      rc;
     size_t                   n, room, size;
     uint32_t                 i;
     fixture_t                f;
@@ -614,8 +615,8 @@ test_many_extents(void **state)
         data = binarize_store_room(f.store, entry, n, &room);
 
         if (room == 0) {
-            assert_int_equal(binarize_store_grow(f.store, entry, n + 1, 0),
-                             BINARIZE_OK);
+            rc = binarize_store_grow(f.store, entry, n + 1, 0);
+            assert_true(rc == BINARIZE_OK || rc == BINARIZE_AGAIN);
             fixture_check(&f);
             continue;
         }
@@ -905,7 +906,7 @@ test_bounded_eviction(void **state)
         rc = binarize_store_reserve(f.store, key, 0, 1 << 20, 1, 0, &entry);
         binarize_store_stats(f.store, &after);
 
-        assert_true(after.evictions[0] - before.evictions[0] <= 256);
+        assert_true(after.evictions[0] - before.evictions[0] <= 64);
 
         if (rc != BINARIZE_AGAIN) {
             break;
@@ -913,7 +914,7 @@ test_bounded_eviction(void **state)
     }
 
     assert_int_equal(rc, BINARIZE_OK);
-    assert_true(n >= 3);
+    assert_true(n >= 10);
 
     fixture_done(&f);
 }
