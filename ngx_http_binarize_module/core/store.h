@@ -287,7 +287,8 @@ size_t binarize_store_doc(const binarize_store_t *store,
  * finish, write the document, publish.
  *
  * Starts an entry that is not visible yet, owned by slot, with room for at
- * least size bytes (a guess will do, 0 if unknown).
+ * least size bytes; 0 if the size of a result is not known, it then gets what
+ * results usually need, and what is not used is given back in the end.
  * Locked.
  *   BINARIZE_OK        *entry
  *   BINARIZE_AGAIN     some entries were evicted, not yet enough: release the
@@ -303,10 +304,11 @@ int binarize_store_reserve(binarize_store_t *store,
     binarize_store_entry_t **entry);
 
 /*
- * Makes room for at least size bytes in all; asks for more than that where
- * it is cheap, so that a caller who needs a byte more each time does not
- * call often.  What was written stays where it is.  Locked; returns as
- * binarize_store_reserve(), and the entry is as before unless BINARIZE_OK.
+ * Makes room for at least size bytes in all, and for more where that can be
+ * had, so that a caller who needs a byte more each time does not call often.
+ * What was written stays where it is.  Locked; returns as
+ * binarize_store_reserve(); unless BINARIZE_OK the entry is as before, or has
+ * grown by less.
  */
 int binarize_store_grow(binarize_store_t *store,
     binarize_store_entry_t *entry, uint64_t size, uint64_t now_ms);

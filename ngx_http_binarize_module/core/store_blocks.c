@@ -22,6 +22,7 @@ static uint32_t store_run_cut(binarize_store_t *store, uint32_t first,
     uint32_t nblocks);
 static uint32_t store_class_find(const binarize_store_t *store,
     uint32_t class);
+static uint32_t store_run_largest(const binarize_store_t *store);
 static uint32_t store_run_find(const binarize_store_t *store,
     uint32_t nblocks);
 
@@ -204,26 +205,10 @@ store_run_find(const binarize_store_t *store, uint32_t nblocks)
 }
 
 
-uint32_t
-binarize_store_take(binarize_store_t *store, uint32_t nblocks)
-{
-    uint32_t  block;
+/* one of the largest, or 0 */
 
-    block = store_run_find(store, nblocks);
-
-    return block ? store_run_cut(store, block, nblocks) : 0;
-}
-
-
-int
-binarize_store_may_take(const binarize_store_t *store, uint32_t nblocks)
-{
-    return store_run_find(store, nblocks) != 0;
-}
-
-
-uint32_t
-binarize_store_take_largest(binarize_store_t *store, uint32_t *nblocks)
+static uint32_t
+store_run_largest(const binarize_store_t *store)
 {
     uint32_t               best, best_nblocks, block, i;
     binarize_store_run_t  *run;
@@ -252,11 +237,35 @@ binarize_store_take_largest(binarize_store_t *store, uint32_t *nblocks)
         block = run->next;
     }
 
-    if (*nblocks > best_nblocks) {
-        *nblocks = best_nblocks;
+    return best;
+}
+
+
+int
+binarize_store_may_take(const binarize_store_t *store, uint32_t nblocks)
+{
+    return store_run_find(store, nblocks) != 0;
+}
+
+
+uint32_t
+binarize_store_take(binarize_store_t *store, uint32_t *nblocks)
+{
+    uint32_t  block;
+
+    block = store_run_find(store, *nblocks);
+
+    if (block == 0) {
+        block = store_run_largest(store);
+
+        if (block == 0) {
+            return 0;
+        }
+
+        *nblocks = store_run(store, block)->nblocks;
     }
 
-    return store_run_cut(store, best, *nblocks);
+    return store_run_cut(store, block, *nblocks);
 }
 
 

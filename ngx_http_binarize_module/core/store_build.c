@@ -5,9 +5,13 @@
 #include "store_private.h"
 
 
-/* room of an entry whose size is not known, bytes, and its share: 1 / N */
-#define STORE_FIRST_SIZE   (64 * 1024)
-#define STORE_FIRST_SHARE  64
+/*
+ * The guess at a size that is not known: so many times the running mean, at
+ * least so many bytes, at most 1 / N of the memory
+ */
+#define STORE_GUESS_FACTOR  3
+#define STORE_GUESS_SIZE    (64 * 1024)
+#define STORE_GUESS_SHARE   32
 
 /* the running mean follows 1 / N of a new value */
 #define STORE_MEAN_WEIGHT  16
@@ -15,14 +19,12 @@
 
 static int store_is_building(const binarize_store_t *store,
     const binarize_store_entry_t *entry);
-static int store_evict_for(binarize_store_t *store, uint64_t nblocks,
-    uint64_t now_ms);
-static uint64_t store_first_size(const binarize_store_t *store);
+static uint32_t store_guess(const binarize_store_t *store);
 static binarize_store_entry_t *store_head_create(binarize_store_t *store,
     uint32_t block, const unsigned char *key, binarize_store_kind_e kind,
     unsigned slot);
 static int store_reserve(binarize_store_t *store, const unsigned char *key,
-    binarize_store_kind_e kind, uint64_t nblocks, unsigned slot,
+    binarize_store_kind_e kind, uint32_t nblocks, unsigned slot,
     uint64_t now_ms, binarize_store_entry_t **entry);
 static int store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
     uint32_t nblocks, uint64_t now_ms);
@@ -46,38 +48,24 @@ store_is_building(const binarize_store_t *store,
 }
 
 
-/* so that nblocks can be taken in whatever pieces, and listed */
+/*
+ * A guess at a size that is not known: generous, since what is not needed is
+ * given back soon, while what is added later is seldom beside it.
+ */
 
-static int
-store_evict_for(binarize_store_t *store, uint64_t nblocks, uint64_t now_ms)
-{
-    uint64_t  nlists;
-
-    nlists = 1;
-
-    if (!binarize_store_may_take(store, nblocks)) {
-        nlists += nblocks / BINARIZE_STORE_LIST_EXTENTS + 1;
-    }
-
-    return binarize_store_evict(store, nblocks + nlists, now_ms);
-}
-
-
-/* trimmed when the entry is finished, so that a generous guess costs little */
-
-static uint64_t
-store_first_size(const binarize_store_t *store)
+static uint32_t
+store_guess(const binarize_store_t *store)
 {
     uint64_t  max, size;
 
-    size = 2 * store->typical_size;
-    max = store->size / STORE_FIRST_SHARE;
+    size = store->typical_size * STORE_GUESS_FACTOR;
+    max = store->size / STORE_GUESS_SHARE;
 
-    if (size < STORE_FIRST_SIZE) {
-        size = STORE_FIRST_SIZE;
+    if (size < STORE_GUESS_SIZE) {
+        size = STORE_GUESS_SIZE;
     }
 
-    return size < max ? size : max;
+    return binarize_store_size_blocks(size < max ? size : max);
 }
 
 
@@ -117,14 +105,14 @@ store_head_create(binarize_store_t *store, uint32_t block,
 
 static int
 store_reserve(binarize_store_t *store, const unsigned char *key,
-    binarize_store_kind_e kind, uint64_t nblocks, unsigned slot,
+    binarize_store_kind_e kind, uint32_t nblocks, unsigned slot,
     uint64_t now_ms, binarize_store_entry_t **entry)
 {
     int                      rc;
-    uint32_t                 block;
+    uint32_t                 block, n;
     binarize_store_entry_t  *e;
 
-    rc = store_evict_for(store, nblocks + 1, now_ms);
+    rc = binarize_store_evict(store, nblocks + 1, now_ms);
 
     if (rc != BINARIZE_OK) {
         return rc;
@@ -132,25 +120,20 @@ store_reserve(binarize_store_t *store, const unsigned char *key,
 
     /* head and data side by side leave one hole when they go, not two */
 
-    block = binarize_store_take(store, nblocks + 1);
+    n = nblocks + 1;
+    block = binarize_store_take(store, &n);
 
-    if (block) {
-        e = store_head_create(store, block, key, kind, slot);
-
-        if (nblocks) {
-            (void) binarize_store_attach(store, e, block + 1, nblocks);
-        }
-
-    } else {
-        block = binarize_store_take(store, 1);
-
-        if (block == 0) {
-            return BINARIZE_FULL;
-        }
-
-        e = store_head_create(store, block, key, kind, slot);
-        rc = binarize_store_extend(store, e, nblocks);
+    if (block == 0) {
+        return BINARIZE_FULL;
     }
+
+    e = store_head_create(store, block, key, kind, slot);
+
+    if (n > 1) {
+        (void) binarize_store_attach(store, e, block + 1, n - 1);
+    }
+
+    rc = binarize_store_add(store, e, nblocks + 1 - n);
 
     store->stats.nbuilding_blocks += e->nblocks - 1;
 
@@ -171,10 +154,11 @@ store_reserve(binarize_store_t *store, const unsigned char *key,
 int
 binarize_store_reserve(binarize_store_t *store,
     const unsigned char key[BINARIZE_STORE_KEY_SIZE],
-    binarize_store_kind_e kind, uint64_t size, unsigned slot, uint64_t now_ms,
-    binarize_store_entry_t **entry)
+    binarize_store_kind_e kind, uint64_t size, unsigned slot,
+    uint64_t now_ms, binarize_store_entry_t **entry)
 {
-    int  rc;
+    int       rc;
+    uint32_t  guess, nblocks;
 
     if (slot >= BINARIZE_STORE_SLOTS || kind >= BINARIZE_STORE_NKINDS) {
         return BINARIZE_ERROR;
@@ -185,14 +169,20 @@ binarize_store_reserve(binarize_store_t *store,
         return BINARIZE_DECLINED;
     }
 
-    if (size == 0 && kind == BINARIZE_STORE_RESULT) {
-        size = store_first_size(store);
-    }
-
     binarize_store_enter(store);
 
-    rc = store_reserve(store, key, kind, binarize_store_size_blocks(size),
-                       slot, now_ms, entry);
+    nblocks = binarize_store_size_blocks(size);
+    guess = nblocks;
+
+    if (size == 0 && kind == BINARIZE_STORE_RESULT) {
+        guess = store_guess(store);
+    }
+
+    rc = store_reserve(store, key, kind, guess, slot, now_ms, entry);
+
+    if (rc == BINARIZE_FULL && guess > nblocks) {
+        rc = store_reserve(store, key, kind, nblocks, slot, now_ms, entry);
+    }
 
     binarize_store_leave(store);
 
@@ -207,7 +197,7 @@ store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
     uint32_t nblocks, uint64_t now_ms)
 {
     int       rc;
-    uint32_t  ndata;
+    uint32_t  n, ndata;
 
     ndata = binarize_store_ndata(entry);
 
@@ -215,7 +205,16 @@ store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
         return BINARIZE_OK;
     }
 
-    rc = store_evict_for(store, nblocks - ndata, now_ms);
+    n = binarize_store_extend(store, entry, nblocks - ndata);
+
+    store->stats.nbuilding_blocks += n;
+    ndata += n;
+
+    if (nblocks == ndata) {
+        return BINARIZE_OK;
+    }
+
+    rc = binarize_store_evict(store, nblocks - ndata, now_ms);
 
     if (rc != BINARIZE_OK) {
         return rc;
@@ -223,7 +222,7 @@ store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
 
     store->stats.nbuilding_blocks -= entry->nblocks;
 
-    rc = binarize_store_extend(store, entry, nblocks - ndata);
+    rc = binarize_store_add(store, entry, nblocks - ndata);
 
     if (rc != BINARIZE_OK) {
         binarize_store_trim(store, entry, ndata);
@@ -240,7 +239,7 @@ binarize_store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
     uint64_t size, uint64_t now_ms)
 {
     int       rc;
-    uint64_t  more, nblocks;
+    uint32_t  more, most, nblocks;
 
     if (size > binarize_store_max_size(store)) {
         store->stats.declined++;
@@ -255,20 +254,23 @@ binarize_store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
 
         /* by a half at least, so that the extents stay few */
 
-        nblocks = binarize_store_ndata(entry);
-        more = (nblocks + nblocks / 2) * BINARIZE_STORE_BLOCK_SIZE;
+        nblocks = binarize_store_size_blocks(size);
+        most = binarize_store_size_blocks(binarize_store_max_size(store));
+        more = binarize_store_ndata(entry);
+        more += more / 2;
 
-        if (more > binarize_store_max_size(store)) {
-            more = binarize_store_max_size(store);
+        if (more > most) {
+            more = most;
         }
 
-        nblocks = binarize_store_size_blocks(size > more ? size : more);
+        if (more < nblocks) {
+            more = nblocks;
+        }
 
-        rc = store_grow(store, entry, nblocks, now_ms);
+        rc = store_grow(store, entry, more, now_ms);
 
-        if (rc == BINARIZE_FULL && more > size) {
-            rc = store_grow(store, entry, binarize_store_size_blocks(size),
-                            now_ms);
+        if (rc == BINARIZE_FULL && more > nblocks) {
+            rc = store_grow(store, entry, nblocks, now_ms);
         }
     }
 
@@ -421,7 +423,7 @@ binarize_store_put(binarize_store_t *store,
     binarize_store_entry_t **entry)
 {
     int                      rc;
-    uint64_t                 nblocks;
+    uint32_t                 nblocks;
     binarize_store_entry_t  *e;
 
     if (slot >= BINARIZE_STORE_SLOTS || kind >= BINARIZE_STORE_NKINDS

@@ -30,12 +30,15 @@
 
 
 /* entries examined a call */
-#define STORE_EVICT_STEPS   256
+#define STORE_EVICT_STEPS   64
 #define STORE_BRIEF_STEPS   4
 
 /* shares of the memory: 1 / N */
 #define STORE_SMALL_SHARE   20
 #define STORE_BRIEF_SHARE   8
+
+/* and of what may be free beyond the need, for the sake of long runs */
+#define STORE_SLACK_SHARE   24
 
 /* ghosts are remembered while so many times the memory is evicted */
 #define STORE_GHOST_AGE     2
@@ -56,6 +59,8 @@ static int store_ghost_remove(binarize_store_t *store,
 static binarize_store_ghost_t *store_ghosts(const binarize_store_t *store,
     const unsigned char *key, uint32_t *fingerprint);
 static binarize_store_queue_t *store_candidate_queue(binarize_store_t *store);
+static int store_evict_for_run(const binarize_store_t *store,
+    const binarize_store_queue_t *queue, uint64_t nblocks);
 static void store_evict_step(binarize_store_t *store,
     binarize_store_queue_t *queue, uint64_t now_ms);
 
@@ -335,27 +340,64 @@ store_evict_step(binarize_store_t *store, binarize_store_queue_t *queue,
 }
 
 
+/* may one more go, now that it is for a run only? */
+
+static int
+store_evict_for_run(const binarize_store_t *store,
+    const binarize_store_queue_t *queue, uint64_t nblocks)
+{
+    const binarize_store_entry_t  *entry;
+
+    if (queue->oldest == 0) {
+        return 0;
+    }
+
+    entry = binarize_store_entry(store, queue->oldest);
+
+    return store->stats.nfree_blocks + entry->nblocks
+           <= nblocks + store->nblocks / STORE_SLACK_SHARE;
+}
+
+
 int
-binarize_store_evict(binarize_store_t *store, uint64_t nblocks,
+binarize_store_evict(binarize_store_t *store, uint32_t nblocks,
     uint64_t now_ms)
 {
-    unsigned  i;
+    unsigned                 i;
+    uint64_t                 need;
+    binarize_store_queue_t  *queue;
 
-    if (store->stats.nfree_blocks + store->stats.nevictable_blocks < nblocks) {
+    /* in pieces it must be possible, with the blocks that list them */
+
+    need = (uint64_t) nblocks + nblocks / BINARIZE_STORE_LIST_EXTENTS + 2;
+
+    if (store->stats.nfree_blocks + store->stats.nevictable_blocks < need) {
         store->stats.full++;
         return BINARIZE_FULL;
     }
 
-    for (i = 0; store->stats.nfree_blocks < nblocks; i++) {
+    for (i = 0; /* void */ ; i++) {
+
+        if (store->stats.nfree_blocks > nblocks
+            && binarize_store_may_take(store, nblocks))
+        {
+            return BINARIZE_OK;
+        }
+
+        queue = store_candidate_queue(store);
+
+        if (store->stats.nfree_blocks >= need
+            && !store_evict_for_run(store, queue, nblocks))
+        {
+            return BINARIZE_OK;
+        }
 
         if (i == STORE_EVICT_STEPS) {
             return BINARIZE_AGAIN;
         }
 
-        store_evict_step(store, store_candidate_queue(store), now_ms);
+        store_evict_step(store, queue, now_ms);
     }
-
-    return BINARIZE_OK;
 }
 
 

@@ -58,14 +58,15 @@ static int
 store_extent_append(binarize_store_t *store, binarize_store_entry_t *entry,
     uint32_t first, uint32_t nblocks)
 {
-    uint32_t                  list, n;
+    uint32_t                  list, n, one;
     binarize_store_list_t    *last;
     binarize_store_extent_t  *extent;
 
     n = entry->nextents;
 
     if (binarize_store_nlists(n + 1) > binarize_store_nlists(n)) {
-        list = binarize_store_take(store, 1);
+        one = 1;
+        list = binarize_store_take(store, &one);
 
         if (list == 0) {
             return BINARIZE_FULL;
@@ -120,30 +121,36 @@ binarize_store_attach(binarize_store_t *store, binarize_store_entry_t *entry,
 }
 
 
-int
+uint32_t
 binarize_store_extend(binarize_store_t *store, binarize_store_entry_t *entry,
     uint32_t nblocks)
 {
-    uint32_t                  first, n;
     binarize_store_extent_t  *extent;
 
-    if (entry->nextents) {
-        extent = binarize_store_extent(store, entry, entry->nextents - 1);
-
-        n = binarize_store_take_at(store, extent->first + extent->nblocks,
-                                   nblocks);
-        extent->nblocks += n;
-        entry->nblocks += n;
-        nblocks -= n;
+    if (entry->nextents == 0) {
+        return 0;
     }
+
+    extent = binarize_store_extent(store, entry, entry->nextents - 1);
+
+    nblocks = binarize_store_take_at(store, extent->first + extent->nblocks,
+                                     nblocks);
+    extent->nblocks += nblocks;
+    entry->nblocks += nblocks;
+
+    return nblocks;
+}
+
+
+int
+binarize_store_add(binarize_store_t *store, binarize_store_entry_t *entry,
+    uint32_t nblocks)
+{
+    uint32_t  first, n;
 
     while (nblocks) {
         n = nblocks;
-        first = binarize_store_take(store, n);
-
-        if (first == 0) {
-            first = binarize_store_take_largest(store, &n);
-        }
+        first = binarize_store_take(store, &n);
 
         if (first == 0) {
             return BINARIZE_FULL;

@@ -225,18 +225,17 @@ void binarize_store_runs_clear(binarize_store_t *store);
 void binarize_store_run_insert(binarize_store_t *store, uint32_t first,
     uint32_t nblocks);
 
-/* takes exactly nblocks in one run: the first block, or 0 */
-uint32_t binarize_store_take(binarize_store_t *store, uint32_t nblocks);
-
-/* takes up to *nblocks from one of the largest runs; 0 if nothing is free */
-uint32_t binarize_store_take_largest(binarize_store_t *store,
-    uint32_t *nblocks);
+/*
+ * Takes *nblocks in one run, or else one of the largest runs, whose size is
+ * put there.  0 if nothing is free.
+ */
+uint32_t binarize_store_take(binarize_store_t *store, uint32_t *nblocks);
 
 /* takes up to nblocks that begin with block, returns how many */
 uint32_t binarize_store_take_at(binarize_store_t *store, uint32_t block,
     uint32_t nblocks);
 
-/* 1 if binarize_store_take() would succeed */
+/* 1 if there is a run of nblocks */
 int binarize_store_may_take(const binarize_store_t *store, uint32_t nblocks);
 
 void binarize_store_give(binarize_store_t *store, uint32_t first,
@@ -254,11 +253,15 @@ binarize_store_extent_t *binarize_store_extent(const binarize_store_t *store,
 /* blocks of data the entry has */
 uint32_t binarize_store_ndata(const binarize_store_entry_t *entry);
 
+/* adds up to nblocks that follow its last extent, returns how many */
+uint32_t binarize_store_extend(binarize_store_t *store,
+    binarize_store_entry_t *entry, uint32_t nblocks);
+
 /*
- * Adds up to nblocks of data, contiguous where possible.  BINARIZE_OK, or
- * BINARIZE_FULL with what there was added.
+ * Adds blocks of data in one run, or else in several, the largest first.
+ * BINARIZE_OK, or BINARIZE_FULL with what there was added.
  */
-int binarize_store_extend(binarize_store_t *store,
+int binarize_store_add(binarize_store_t *store,
     binarize_store_entry_t *entry, uint32_t nblocks);
 
 /* gives back all but the first ndata blocks of data */
@@ -288,10 +291,11 @@ void binarize_store_queue_leave(binarize_store_t *store,
     binarize_store_entry_t *entry);
 
 /*
- * Evicts until nblocks are free.  BINARIZE_OK, BINARIZE_AGAIN after a bounded
- * number of entries, BINARIZE_FULL if it cannot be.
+ * Evicts until nblocks are free in whatever pieces, and, while that leaves
+ * little unused, until they are in one run.  BINARIZE_OK, BINARIZE_AGAIN
+ * after a bounded number of entries, BINARIZE_FULL if it cannot be.
  */
-int binarize_store_evict(binarize_store_t *store, uint64_t nblocks,
+int binarize_store_evict(binarize_store_t *store, uint32_t nblocks,
     uint64_t now_ms);
 
 /* the same for the share of the brief entries, as far as one call goes */
