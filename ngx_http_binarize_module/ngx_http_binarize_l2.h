@@ -67,4 +67,52 @@ void ngx_http_binarize_l2_etag(const binarize_span_t *png,
     u_char etag[BINARIZE_ETAG_SIZE]);
 
 
+/*
+ * Between nodes, _l2_nodes.c.
+ */
+
+/* the right to ask the cloud for an id, asked for or held */
+typedef struct ngx_http_binarize_l2_lease_s  ngx_http_binarize_l2_lease_t;
+
+/*
+ * rc is
+ *   NGX_OK     the lease is held
+ *   NGX_BUSY   another holds it
+ *   NGX_ERROR  Redis is not usable
+ */
+typedef void (*ngx_http_binarize_l2_lease_pt)(void *data, ngx_int_t rc);
+
+/*
+ * Something landed, on this node or another; ns and guid live until the
+ * return.  guid NULL: landings may have been missed.
+ */
+typedef void (*ngx_http_binarize_l2_landing_pt)(void *data, ngx_str_t *ns,
+    u_char *guid);
+
+
+/*
+ * Asks for the lease, key {<result key>}:lease, which ends by itself after
+ * ttl_ms.  The handler is called once, never from inside.  Returns NULL if
+ * Redis is not usable now: the handler is not called.
+ */
+ngx_http_binarize_l2_lease_t *ngx_http_binarize_l2_lease(
+    ngx_http_binarize_redis_t *redis, ngx_str_t *ns, u_char *guid,
+    ngx_msec_t ttl_ms, ngx_http_binarize_l2_lease_pt handler, void *data);
+
+/*
+ * To be called once for every lease, whatever became of it, and at any time:
+ * gives back what is held, also if the answer is still in the air, whose
+ * handler is not called any more.  The lease is gone.
+ */
+void ngx_http_binarize_l2_lease_release(ngx_http_binarize_l2_lease_t *lease);
+
+/* Tells all nodes, this one too; nobody is told how it ends. */
+ngx_int_t ngx_http_binarize_l2_publish(ngx_http_binarize_redis_t *redis,
+    ngx_str_t *ns, u_char *guid);
+
+/* Listens to them, once for an endpoint; in init_process, after Redis' own. */
+ngx_int_t ngx_http_binarize_l2_listen(ngx_http_binarize_redis_t *redis,
+    ngx_http_binarize_l2_landing_pt handler, void *data);
+
+
 #endif /* _NGX_HTTP_BINARIZE_L2_H_INCLUDED_ */

@@ -2,20 +2,12 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
-#include "ngx_http_binarize_redis.h"
-#include "ngx_http_binarize_redis_adapter.h"
-#include "ngx_http_binarize_redis_conf.h"
+#include "ngx_http_binarize_redis_private.h"
 
-
-#define NGX_HTTP_BINARIZE_REDIS_BACKOFF_MIN    100
-#define NGX_HTTP_BINARIZE_REDIS_BACKOFF_MAX    5000
 
 /* of writes after Redis refused one */
 #define NGX_HTTP_BINARIZE_REDIS_REFUSAL_MIN    1000
 #define NGX_HTTP_BINARIZE_REDIS_REFUSAL_MAX    30000
-
-/* a connection that lived so long has proved that Redis is fine */
-#define NGX_HTTP_BINARIZE_REDIS_PROOF          1000
 
 /* an answer that trickles in may take so many time-outs */
 #define NGX_HTTP_BINARIZE_REDIS_PATIENCE       20
@@ -24,69 +16,7 @@
 #define NGX_HTTP_BINARIZE_REDIS_QUEUED_MAX     (64 * 1024 * 1024)
 
 
-typedef struct {
-    u_char                                word[16];    /* empty: none */
-    ngx_msec_t                            backoff_ms;
-    ngx_msec_t                            retry_at;
-} ngx_http_binarize_redis_refusal_t;
-
-
-struct ngx_http_binarize_redis_s {
-    ngx_http_binarize_redis_conf_t        conf;
-
-    /* this worker's */
-
-    ngx_http_binarize_redis_stats_t       stats;
-    ngx_http_binarize_redis_adapter_t    *adapter;     /* NULL: none */
-    ngx_uint_t                            address;     /* the next to try */
-    ngx_msec_t                            ready_at;
-    ngx_msec_t                            backoff_ms;
-
-    ngx_queue_t                           calls;       /* in their order */
-    ngx_uint_t                            nwaiting;    /* not of our own */
-    ngx_http_binarize_redis_call_t        handshake[4];
-    ngx_uint_t                            nhandshake;
-
-    ngx_http_binarize_redis_refusal_t
-                            refusals[NGX_HTTP_BINARIZE_REDIS_WRITE + 1];
-
-    ngx_connection_t                      ident;       /* for debug logs */
-    ngx_event_t                           timer;
-    ngx_event_t                           retry;
-    ngx_log_t                            *log;
-
-    unsigned                              running:1;   /* in a worker */
-    unsigned                              connected:1;
-    unsigned                              ready:1;     /* handshake done */
-    unsigned                              failing:1;   /* the last try did */
-    unsigned                              down:1;      /* and it was logged */
-    unsigned                              broken:1;    /* makes no sense */
-    unsigned                              timedout:1;
-    unsigned                              exiting:1;
-};
-
-
-static void ngx_http_binarize_redis_connect(ngx_http_binarize_redis_t *redis);
-static ngx_int_t ngx_http_binarize_redis_handshake(
-    ngx_http_binarize_redis_t *redis);
-static ngx_int_t ngx_http_binarize_redis_handshake_command(
-    ngx_http_binarize_redis_t *redis,
-    ngx_http_binarize_redis_handler_pt handler, ngx_uint_t argc,
-    ngx_str_t *args);
-static void ngx_http_binarize_redis_on_connected(void *data);
-static void ngx_http_binarize_redis_on_auth(void *data, ngx_int_t rc,
-    redisReply *reply);
-static void ngx_http_binarize_redis_on_select(void *data, ngx_int_t rc,
-    redisReply *reply);
-static void ngx_http_binarize_redis_on_ping(void *data, ngx_int_t rc,
-    redisReply *reply);
-static void ngx_http_binarize_redis_on_closed(void *data, const char *reason);
-static void ngx_http_binarize_redis_failed(ngx_http_binarize_redis_t *redis,
-    const char *reason);
-static void ngx_http_binarize_redis_on_retry(ngx_event_t *ev);
 static void ngx_http_binarize_redis_on_timer(ngx_event_t *ev);
-static void ngx_http_binarize_redis_on_reply(void *data,
-    ngx_http_binarize_redis_call_t *call, redisReply *reply);
 static ngx_uint_t ngx_http_binarize_redis_on_error(
     ngx_http_binarize_redis_t *redis,
     ngx_http_binarize_redis_call_t *call, redisReply *reply);
@@ -94,19 +24,6 @@ static void ngx_http_binarize_redis_refused(ngx_http_binarize_redis_t *redis,
     ngx_http_binarize_redis_kind_e kind, const char *word, const char *text);
 static void ngx_http_binarize_redis_accepted(ngx_http_binarize_redis_t *redis,
     ngx_http_binarize_redis_kind_e kind);
-static void ngx_http_binarize_redis_error_word(redisReply *reply,
-    u_char word[16]);
-static void ngx_http_binarize_redis_error_text(redisReply *reply, u_char *text,
-    size_t size);
-
-
-static const ngx_http_binarize_redis_events_t  ngx_http_binarize_redis_events =
-{
-    ngx_http_binarize_redis_on_connected,
-    ngx_http_binarize_redis_on_reply,
-    NULL,
-    ngx_http_binarize_redis_on_closed
-};
 
 
 char *
@@ -194,7 +111,7 @@ ngx_int_t
 ngx_http_binarize_redis_init_process(ngx_cycle_t *cycle, ngx_array_t *endpoints)
 {
     ngx_uint_t                   i;
-    ngx_http_binarize_redis_t  **endpoint, *redis;
+    ngx_http_binarize_redis_t  **endpoint;
 
     /* the cache manager and its like serve no requests */
 
@@ -206,26 +123,7 @@ ngx_http_binarize_redis_init_process(ngx_cycle_t *cycle, ngx_array_t *endpoints)
     endpoint = endpoints->elts;
 
     for (i = 0; i < endpoints->nelts; i++) {
-
-        redis = endpoint[i];
-
-        redis->log = cycle->log;
-
-        redis->ident.fd = (ngx_socket_t) -1;
-        redis->ident.data = redis;
-
-        redis->timer.handler = ngx_http_binarize_redis_on_timer;
-        redis->timer.data = &redis->ident;
-        redis->timer.log = cycle->log;
-
-        redis->retry.handler = ngx_http_binarize_redis_on_retry;
-        redis->retry.data = &redis->ident;
-        redis->retry.log = cycle->log;
-        redis->retry.cancelable = 1;
-
-        redis->running = 1;
-
-        ngx_http_binarize_redis_connect(redis);
+        ngx_http_binarize_redis_start(endpoint[i], cycle->log);
     }
 
     return NGX_OK;
@@ -236,35 +134,67 @@ void
 ngx_http_binarize_redis_exit_process(ngx_array_t *endpoints)
 {
     ngx_uint_t                   i;
-    ngx_http_binarize_redis_t  **endpoint, *redis;
+    ngx_http_binarize_redis_t  **endpoint;
 
     endpoint = endpoints->elts;
 
     for (i = 0; i < endpoints->nelts; i++) {
 
-        redis = endpoint[i];
-
-        if (!redis->running) {
+        if (!endpoint[i]->running) {
             continue;
         }
 
-        redis->exiting = 1;
-
-        if (redis->adapter) {
-            ngx_http_binarize_redis_adapter_close(redis->adapter,
-                                                  "worker exits");
+        if (endpoint[i]->subscription) {
+            ngx_http_binarize_redis_subscription_stop(
+                                                    endpoint[i]->subscription);
         }
 
-        if (redis->timer.timer_set) {
-            ngx_del_timer(&redis->timer);
-        }
-
-        if (redis->retry.timer_set) {
-            ngx_del_timer(&redis->retry);
-        }
-
-        redis->running = 0;
+        ngx_http_binarize_redis_stop(endpoint[i]);
     }
+}
+
+
+void
+ngx_http_binarize_redis_start(ngx_http_binarize_redis_t *redis, ngx_log_t *log)
+{
+    redis->log = log;
+
+    redis->ident.fd = (ngx_socket_t) -1;
+    redis->ident.data = redis;
+
+    redis->timer.handler = ngx_http_binarize_redis_on_timer;
+    redis->timer.data = &redis->ident;
+    redis->timer.log = log;
+
+    redis->retry.handler = ngx_http_binarize_redis_on_retry;
+    redis->retry.data = &redis->ident;
+    redis->retry.log = log;
+    redis->retry.cancelable = 1;
+
+    redis->running = 1;
+
+    ngx_http_binarize_redis_connect(redis);
+}
+
+
+void
+ngx_http_binarize_redis_stop(ngx_http_binarize_redis_t *redis)
+{
+    redis->exiting = 1;
+
+    if (redis->adapter) {
+        ngx_http_binarize_redis_adapter_close(redis->adapter, "worker exits");
+    }
+
+    if (redis->timer.timer_set) {
+        ngx_del_timer(&redis->timer);
+    }
+
+    if (redis->retry.timer_set) {
+        ngx_del_timer(&redis->retry);
+    }
+
+    redis->running = 0;
 }
 
 
@@ -369,337 +299,21 @@ ngx_http_binarize_redis_keep(redisReply *reply)
 }
 
 
-static void
-ngx_http_binarize_redis_connect(ngx_http_binarize_redis_t *redis)
-{
-    const char                         *reason;
-    ngx_http_binarize_redis_address_t  *address;
-
-    address = &redis->conf.addresses[redis->address % redis->conf.naddresses];
-
-    redis->connected = 0;
-    redis->ready = 0;
-    redis->broken = 0;
-
-    redis->stats.connects++;
-
-    if (redis->retry.timer_set) {
-        ngx_del_timer(&redis->retry);
-    }
-
-    redis->adapter = ngx_http_binarize_redis_adapter_connect(address,
-                                        redis->conf.tls,
-                                        &ngx_http_binarize_redis_events, redis,
-                                        &redis->stats, redis->log, &reason);
-    if (redis->adapter == NULL) {
-        ngx_http_binarize_redis_failed(redis, reason);
-        return;
-    }
-
-    redis->timer.cancelable = 1;
-    ngx_add_timer(&redis->timer, redis->conf.connect_timeout_ms);
-
-    if (ngx_http_binarize_redis_handshake(redis) != NGX_OK) {
-
-        /* the adapter is about to close */
-
-        return;
-    }
-
-    /* nothing else reaches a Redis that does not know us, or in another db */
-
-    ngx_http_binarize_redis_adapter_hold(redis->adapter);
-}
 
 
-static ngx_int_t
-ngx_http_binarize_redis_handshake(ngx_http_binarize_redis_t *redis)
-{
-    u_char      db[NGX_INT_T_LEN];
-    ngx_int_t   rc;
-    ngx_str_t   args[3];
-    ngx_uint_t  n;
-
-    redis->nhandshake = 0;
-    rc = NGX_OK;
-
-    if (redis->conf.password.len) {
-        n = 0;
-        ngx_str_set(&args[n], "AUTH");
-        n++;
-
-        if (redis->conf.user.len) {
-            args[n++] = redis->conf.user;
-        }
-
-        args[n++] = redis->conf.password;
-
-        rc = ngx_http_binarize_redis_handshake_command(redis,
-                                  ngx_http_binarize_redis_on_auth, n, args);
-    }
-
-    if (rc == NGX_OK && redis->conf.db) {
-        ngx_str_set(&args[0], "SELECT");
-        args[1].data = db;
-        args[1].len = ngx_sprintf(db, "%ui", redis->conf.db) - db;
-
-        rc = ngx_http_binarize_redis_handshake_command(redis,
-                                  ngx_http_binarize_redis_on_select, 2, args);
-    }
-
-    if (rc == NGX_OK) {
-        ngx_str_set(&args[0], "CLIENT");
-        ngx_str_set(&args[1], "SETNAME");
-        ngx_str_set(&args[2], "binarize");
-
-        /* for the operator's eyes only: whether it is allowed is not asked */
-
-        rc = ngx_http_binarize_redis_handshake_command(redis, NULL, 3, args);
-    }
-
-    if (rc == NGX_OK) {
-        ngx_str_set(&args[0], "PING");
-
-        rc = ngx_http_binarize_redis_handshake_command(redis,
-                                    ngx_http_binarize_redis_on_ping, 1, args);
-    }
-
-    return rc;
-}
 
 
-static ngx_int_t
-ngx_http_binarize_redis_handshake_command(ngx_http_binarize_redis_t *redis,
-    ngx_http_binarize_redis_handler_pt handler, ngx_uint_t argc,
-    ngx_str_t *args)
-{
-    size_t                           argvlen[3];
-    ngx_uint_t                       i;
-    const char                      *argv[3];
-    ngx_http_binarize_redis_call_t  *call;
-
-    for (i = 0; i < argc; i++) {
-        argv[i] = (char *) args[i].data;
-        argvlen[i] = args[i].len;
-    }
-
-    call = &redis->handshake[redis->nhandshake];
-
-    ngx_memzero(call, sizeof(ngx_http_binarize_redis_call_t));
-
-    call->handler = handler;
-    call->data = redis;
-    call->issued = ngx_current_msec;
-
-    if (ngx_http_binarize_redis_adapter_command(redis->adapter, call, argc,
-                                                argv, argvlen, NULL)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    redis->nhandshake++;
-    ngx_queue_insert_tail(&redis->calls, &call->queue);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_binarize_redis_on_connected(void *data)
-{
-    ngx_http_binarize_redis_t *redis = data;
-
-    redis->connected = 1;
-
-    /* the handshake has to be answered */
-
-    ngx_add_timer(&redis->timer, redis->conf.timeout_ms);
-}
-
-
-static void
-ngx_http_binarize_redis_on_auth(void *data, ngx_int_t rc, redisReply *reply)
-{
-    ngx_http_binarize_redis_t *redis = data;
-
-    u_char  word[16], reason[64];
-
-    if (rc != NGX_DECLINED) {
-        return;
-    }
-
-    /* a Redis that does not know AUTH may repeat its arguments: no text */
-
-    ngx_http_binarize_redis_error_word(reply, word);
-
-    (void) ngx_snprintf(reason, sizeof(reason) - 1, "AUTH was refused: %s%Z",
-                        word);
-
-    ngx_http_binarize_redis_adapter_close(redis->adapter, (char *) reason);
-}
-
-
-static void
-ngx_http_binarize_redis_on_select(void *data, ngx_int_t rc, redisReply *reply)
-{
-    ngx_http_binarize_redis_t *redis = data;
-
-    u_char  text[100], reason[128];
-
-    if (rc != NGX_DECLINED) {
-        return;
-    }
-
-    ngx_http_binarize_redis_error_text(reply, text, sizeof(text));
-
-    (void) ngx_snprintf(reason, sizeof(reason) - 1, "SELECT was refused: %s%Z",
-                        text);
-
-    ngx_http_binarize_redis_adapter_close(redis->adapter, (char *) reason);
-}
 
 
 /* an error (MISCONF, NOPERM) that does not keep Redis from answering is fine */
 
-static void
-ngx_http_binarize_redis_on_ping(void *data, ngx_int_t rc, redisReply *reply)
-{
-    ngx_http_binarize_redis_t *redis = data;
 
-    (void) reply;
-
-    if (rc == NGX_ERROR || rc == NGX_ABORT) {
-        return;
-    }
-
-    redis->ready = 1;
-    redis->failing = 0;
-    redis->ready_at = ngx_current_msec;
-
-    ngx_http_binarize_redis_adapter_release(redis->adapter);
-
-    if (redis->down) {
-        redis->down = 0;
-        ngx_log_error(NGX_LOG_NOTICE, redis->log, 0,
-                      "redis \"%V\" is usable again", &redis->conf.name);
-    }
-
-    /* may have been moved elsewhere */
-
-    if (ngx_strcmp(redis->refusals[NGX_HTTP_BINARIZE_REDIS_READ].word, "MOVED")
-        == 0)
-    {
-        redis->refusals[NGX_HTTP_BINARIZE_REDIS_READ].word[0] = '\0';
-    }
-}
-
-
-/* the calls in the air get their NULL replies after this */
-
-static void
-ngx_http_binarize_redis_on_closed(void *data, const char *reason)
-{
-    ngx_http_binarize_redis_t *redis = data;
-
-    ngx_uint_t  clean, proved;
-
-    proved = redis->ready
-             && ngx_current_msec - redis->ready_at
-                >= NGX_HTTP_BINARIZE_REDIS_PROOF;
-
-    clean = proved && !redis->timedout && !redis->broken;
-
-    redis->adapter = NULL;
-    redis->connected = 0;
-    redis->ready = 0;
-
-    if (redis->timer.timer_set) {
-        ngx_del_timer(&redis->timer);
-    }
-
-    if (proved) {
-        redis->backoff_ms = 0;
-    }
-
-    if (redis->exiting) {
-        return;
-    }
-
-    if (!clean) {
-        ngx_http_binarize_redis_failed(redis, reason);
-        return;
-    }
-
-    /* idle for long, or a restart: the next try is worth waiting for */
-
-    ngx_log_error(NGX_LOG_INFO, redis->log, 0,
-                  "redis \"%V\": %s, reconnecting", &redis->conf.name, reason);
-
-    if (!ngx_exiting) {
-        ngx_add_timer(&redis->retry, 1);
-    }
-}
-
-
-static void
-ngx_http_binarize_redis_failed(ngx_http_binarize_redis_t *redis,
-    const char *reason)
-{
-    ngx_uint_t  level;
-    ngx_msec_t  delay;
-
-    redis->stats.failures++;
-    redis->failing = 1;
-    redis->address++;
-
-    /* many addresses fail in many ways: once is enough */
-
-    level = redis->down ? NGX_LOG_INFO : NGX_LOG_ERR;
-    redis->down = 1;
-
-    ngx_log_error(level, redis->log, 0, "redis \"%V\" is not usable: %s",
-                  &redis->conf.name, reason);
-
-    if (ngx_exiting) {
-        return;
-    }
-
-    redis->backoff_ms = ngx_min(redis->backoff_ms * 2,
-                                NGX_HTTP_BINARIZE_REDIS_BACKOFF_MAX);
-    redis->backoff_ms = ngx_max(redis->backoff_ms,
-                                NGX_HTTP_BINARIZE_REDIS_BACKOFF_MIN);
-
-    /* workers do not come back all at once */
-
-    delay = redis->backoff_ms * 3 / 4
-            + (ngx_msec_t) ngx_random() % (redis->backoff_ms / 2);
-
-    ngx_add_timer(&redis->retry, delay);
-}
-
-
-static void
-ngx_http_binarize_redis_on_retry(ngx_event_t *ev)
-{
-    ngx_connection_t           *ident;
-    ngx_http_binarize_redis_t  *redis;
-
-    ident = ev->data;
-    redis = ident->data;
-
-    if (ngx_exiting || redis->adapter) {
-        return;
-    }
-
-    ngx_http_binarize_redis_connect(redis);
-}
 
 
 static void
 ngx_http_binarize_redis_on_timer(ngx_event_t *ev)
 {
-    ngx_msec_t                       now, seen, silence, age;
+    ngx_msec_t                       now, late, seen, silence, age;
     ngx_queue_t                     *q;
     ngx_connection_t                *ident;
     ngx_http_binarize_redis_t       *redis;
@@ -711,6 +325,18 @@ ngx_http_binarize_redis_on_timer(ngx_event_t *ev)
     if (redis->adapter == NULL) {
         return;
     }
+
+    /* a worker that was busy elsewhere has not read what may be there */
+
+    late = ngx_current_msec - ev->timer.key;
+
+    if (late > redis->conf.timeout_ms / 4 && !redis->grace) {
+        redis->grace = 1;
+        ngx_add_timer(&redis->timer, redis->conf.timeout_ms / 2 + 1);
+        return;
+    }
+
+    redis->grace = 0;
 
     if (!redis->connected) {
         redis->timedout = 1;
@@ -753,7 +379,7 @@ ngx_http_binarize_redis_on_timer(ngx_event_t *ev)
 }
 
 
-static void
+void
 ngx_http_binarize_redis_on_reply(void *data,
     ngx_http_binarize_redis_call_t *call, redisReply *reply)
 {
@@ -814,8 +440,8 @@ static ngx_uint_t
 ngx_http_binarize_redis_on_error(ngx_http_binarize_redis_t *redis,
     ngx_http_binarize_redis_call_t *call, redisReply *reply)
 {
-    u_char       word[16], text[128];
-    ngx_uint_t   i;
+    u_char      word[NGX_HTTP_BINARIZE_REDIS_WORD], text[128];
+    ngx_uint_t  i;
 
     /* Redis cannot answer anything now, or not us */
     static const char  *unusable[] = {
@@ -919,12 +545,15 @@ ngx_http_binarize_redis_accepted(ngx_http_binarize_redis_t *redis,
 }
 
 
-static void
-ngx_http_binarize_redis_error_word(redisReply *reply, u_char word[16])
+void
+ngx_http_binarize_redis_error_word(redisReply *reply,
+    u_char word[NGX_HTTP_BINARIZE_REDIS_WORD])
 {
-    size_t  i;
+    size_t  i, size;
 
-    for (i = 0; i < 15 && i < reply->len; i++) {
+    size = ngx_min(reply->len, NGX_HTTP_BINARIZE_REDIS_WORD - 1);
+
+    for (i = 0; i < size; i++) {
 
         if (reply->str[i] < 'A' || reply->str[i] > 'Z') {
             break;
@@ -937,9 +566,7 @@ ngx_http_binarize_redis_error_word(redisReply *reply, u_char word[16])
 }
 
 
-/* printable, cut to size, ends with \0 */
-
-static void
+void
 ngx_http_binarize_redis_error_text(redisReply *reply, u_char *text,
     size_t size)
 {

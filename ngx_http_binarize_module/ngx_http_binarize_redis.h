@@ -42,9 +42,12 @@ typedef enum {
     NGX_HTTP_BINARIZE_REDIS_WRITE
 } ngx_http_binarize_redis_kind_e;
 
-/* messages of a subscribed channel; channel and text live until the return */
+/*
+ * A message of the subscribed channel, which lives until the return; NULL:
+ * subscribed, for the first time or again, messages may have been missed.
+ */
 typedef void (*ngx_http_binarize_redis_message_pt)(void *data,
-    ngx_str_t *channel, ngx_str_t *text);
+    ngx_str_t *message);
 
 
 /*
@@ -66,11 +69,14 @@ struct ngx_http_binarize_redis_call_s {
 };
 
 
+/* Lua, from redis/ by way of ngx_http_binarize_scripts.h */
 typedef struct {
-    ngx_str_t                            name;      /* for the log */
-    ngx_str_t                            text;
-    u_char                               sha1[40];  /* lower case hex */
+    const char                          *text;
+    size_t                               size;
+    u_char                               sha1[40];  /* set at the first use */
 } ngx_http_binarize_redis_script_t;
+
+#define ngx_http_binarize_redis_script(text)  { text, sizeof(text) - 1, "" }
 
 
 /* of this worker, since it started */
@@ -139,12 +145,33 @@ ngx_int_t ngx_http_binarize_redis_command(ngx_http_binarize_redis_t *redis,
     const size_t *argvlen, ngx_chain_t *last);
 
 /*
+ * Runs a script, with its text only if Redis does not have it yet.  args are
+ * nkeys keys and then the others.  Returns as .._command().
+ */
+ngx_int_t ngx_http_binarize_redis_eval(ngx_http_binarize_redis_t *redis,
+    ngx_http_binarize_redis_call_t *call,
+    ngx_http_binarize_redis_script_t *script, ngx_uint_t nkeys,
+    ngx_uint_t nargs, ngx_str_t *args);
+
+/*
+ * Subscribes to a channel, on a connection of its own that is kept up until
+ * the worker exits; once for an endpoint, after .._init_process().  The
+ * handler is not called from inside.
+ */
+ngx_int_t ngx_http_binarize_redis_subscribe(ngx_http_binarize_redis_t *redis,
+    ngx_str_t *channel, ngx_http_binarize_redis_message_pt handler,
+    void *data);
+
+/* 1 if messages get through */
+ngx_uint_t ngx_http_binarize_redis_subscribed(ngx_http_binarize_redis_t *redis);
+
+/*
  * For a handler whose reply is not of the kind its command has: closes the
  * connection, the other answers on it may be anybody's.
  */
 void ngx_http_binarize_redis_confused(ngx_http_binarize_redis_t *redis);
 
-/* Takes the reply out of a handler: the caller frees it by freeReplyObject(). */
+/* Takes the reply out of a handler: freeReplyObject() frees it. */
 redisReply *ngx_http_binarize_redis_keep(redisReply *reply);
 
 

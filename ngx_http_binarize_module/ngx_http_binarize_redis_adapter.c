@@ -65,7 +65,7 @@ struct ngx_http_binarize_redis_adapter_s {
 
     unsigned                                 connected:1;
     unsigned                                 hold:1;
-    unsigned                                 blocked:1;  /* the socket is full */
+    unsigned                                 blocked:1;  /* by the socket */
     unsigned                                 closing:1;  /* see reason */
     unsigned                                 closed:1;   /* the owner knows */
     unsigned                                 dead:1;     /* freed at depth 0 */

@@ -26,7 +26,7 @@ static ngx_int_t ngx_http_binarize_redis_frame_array(
 static ngx_int_t ngx_http_binarize_redis_frame_string(
     ngx_http_binarize_redis_frame_t *frame);
 static ngx_int_t ngx_http_binarize_redis_frame_substitute(
-    ngx_http_binarize_redis_frame_t *frame, const char *text);
+    ngx_http_binarize_redis_frame_t *frame);
 static ngx_uint_t ngx_http_binarize_redis_frame_element_end(
     ngx_http_binarize_redis_frame_t *frame);
 static ngx_int_t ngx_http_binarize_redis_frame_reply_end(
@@ -208,8 +208,7 @@ ngx_http_binarize_redis_frame_process(ngx_http_binarize_redis_frame_t *frame,
             mark = NULL;
             from = NULL;
 
-            rc = ngx_http_binarize_redis_frame_substitute(frame,
-                              frame->state == sw_skip ? "$-1\r\n" : "$0\r\n\r\n");
+            rc = ngx_http_binarize_redis_frame_substitute(frame);
             if (rc != NGX_OK) {
                 return rc;
             }
@@ -444,9 +443,13 @@ ngx_http_binarize_redis_frame_string(ngx_http_binarize_redis_frame_t *frame)
 
 
 static ngx_int_t
-ngx_http_binarize_redis_frame_substitute(ngx_http_binarize_redis_frame_t *frame,
-    const char *text)
+ngx_http_binarize_redis_frame_substitute(
+    ngx_http_binarize_redis_frame_t *frame)
 {
+    const char  *text;
+
+    text = (frame->state == sw_skip) ? "$-1\r\n" : "$0\r\n\r\n";
+
     if (frame->events.feed(frame->events.data, (const u_char *) text,
                            ngx_strlen(text))
         != NGX_OK)

@@ -54,7 +54,7 @@ typedef struct {
 
     ngx_uint_t                               state;
     ngx_uint_t                               depth;
-    ngx_uint_t                               left[NGX_HTTP_BINARIZE_FRAME_DEPTH];
+    ngx_uint_t                    left[NGX_HTTP_BINARIZE_FRAME_DEPTH];
     size_t                                   line;      /* its size so far */
     u_char                                   cr;        /* last of a line */
     u_char                                   type;

@@ -1,0 +1,336 @@
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_binarize_l2.h"
+#include "ngx_http_binarize_scripts.h"
+
+
+#define NGX_HTTP_BINARIZE_L2_CHANNEL  "landings"
+
+/* pid and random: nobody else's on any node */
+#define NGX_HTTP_BINARIZE_L2_TOKEN    32
+
+
+typedef enum {
+    lease_asked = 0,
+    lease_held,
+    lease_not_held,
+    lease_given_back
+} ngx_http_binarize_l2_lease_state_e;
+
+
+struct ngx_http_binarize_l2_lease_s {
+    ngx_http_binarize_redis_call_t        call;
+    ngx_http_binarize_redis_t            *redis;
+    ngx_http_binarize_l2_lease_state_e    state;
+
+    ngx_http_binarize_l2_lease_pt         handler;   /* NULL: released */
+    void                                 *data;
+
+    u_char                                token[NGX_HTTP_BINARIZE_L2_TOKEN];
+    ngx_str_t                             key;       /* after this structure */
+};
+
+
+typedef struct {
+    ngx_http_binarize_redis_t            *redis;
+    ngx_http_binarize_l2_landing_pt       handler;
+    void                                 *data;
+} ngx_http_binarize_l2_listener_t;
+
+
+static void ngx_http_binarize_l2_on_lease(void *data, ngx_int_t rc,
+    redisReply *reply);
+static void ngx_http_binarize_l2_lease_give_back(
+    ngx_http_binarize_l2_lease_t *lease);
+static void ngx_http_binarize_l2_on_given_back(void *data, ngx_int_t rc,
+    redisReply *reply);
+static void ngx_http_binarize_l2_on_published(void *data, ngx_int_t rc,
+    redisReply *reply);
+static void ngx_http_binarize_l2_on_message(void *data, ngx_str_t *message);
+
+
+static ngx_http_binarize_redis_script_t  ngx_http_binarize_l2_release_script =
+    ngx_http_binarize_redis_script(ngx_http_binarize_lua_lease_release);
+
+
+ngx_http_binarize_l2_lease_t *
+ngx_http_binarize_l2_lease(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
+    u_char *guid, ngx_msec_t ttl_ms, ngx_http_binarize_l2_lease_pt handler,
+    void *data)
+{
+    u_char                         ttl[NGX_INT_T_LEN];
+    size_t                         argvlen[6];
+    ngx_str_t                     *prefix;
+    const char                    *argv[6];
+    ngx_http_binarize_l2_lease_t  *lease;
+
+    if (!ngx_http_binarize_redis_usable(redis)) {
+        return NULL;
+    }
+
+    prefix = ngx_http_binarize_redis_prefix(redis);
+
+    lease = ngx_alloc(sizeof(ngx_http_binarize_l2_lease_t)
+                      + sizeof("{:}:lease") - 1 + prefix->len + ns->len
+                      + BINARIZE_GUID_SIZE,
+                      ngx_cycle->log);
+    if (lease == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(lease, sizeof(ngx_http_binarize_l2_lease_t));
+
+    lease->redis = redis;
+    lease->handler = handler;
+    lease->data = data;
+    lease->call.handler = ngx_http_binarize_l2_on_lease;
+    lease->call.data = lease;
+
+    (void) ngx_sprintf(lease->token, "%08xD%08xD%08xD%08xD",
+                       (uint32_t) ngx_pid, (uint32_t) ngx_random(),
+                       (uint32_t) ngx_random(), (uint32_t) ngx_time());
+
+    lease->key.data = (u_char *) (lease + 1);
+    lease->key.len = ngx_sprintf(lease->key.data, "{%V%V:%*s}:lease", prefix,
+                                 ns, (size_t) BINARIZE_GUID_SIZE, guid)
+                     - lease->key.data;
+
+    argv[0] = "SET";
+    argvlen[0] = 3;
+
+    argv[1] = (char *) lease->key.data;
+    argvlen[1] = lease->key.len;
+
+    argv[2] = (char *) lease->token;
+    argvlen[2] = NGX_HTTP_BINARIZE_L2_TOKEN;
+
+    argv[3] = "NX";
+    argvlen[3] = 2;
+
+    argv[4] = "PX";
+    argvlen[4] = 2;
+
+    argv[5] = (char *) ttl;
+    argvlen[5] = ngx_sprintf(ttl, "%M", ttl_ms) - ttl;
+
+    if (ngx_http_binarize_redis_command(redis, &lease->call, 6, argv, argvlen,
+                                        NULL)
+        != NGX_OK)
+    {
+        ngx_free(lease);
+        return NULL;
+    }
+
+    return lease;
+}
+
+
+static void
+ngx_http_binarize_l2_on_lease(void *data, ngx_int_t rc, redisReply *reply)
+{
+    ngx_http_binarize_l2_lease_t *lease = data;
+
+    lease->state = lease_not_held;
+
+    if (rc == NGX_OK) {
+
+        if (reply->type == REDIS_REPLY_STATUS) {
+            lease->state = lease_held;
+
+        } else if (reply->type == REDIS_REPLY_NIL) {
+            rc = NGX_BUSY;
+
+        } else {
+            ngx_http_binarize_redis_confused(lease->redis);
+            rc = NGX_ERROR;
+        }
+    }
+
+    if (lease->handler == NULL) {
+        ngx_http_binarize_l2_lease_give_back(lease);
+        return;
+    }
+
+    if (rc == NGX_ABORT) {
+        return;
+    }
+
+    lease->handler(lease->data, rc == NGX_DECLINED ? NGX_ERROR : rc);
+}
+
+
+void
+ngx_http_binarize_l2_lease_release(ngx_http_binarize_l2_lease_t *lease)
+{
+    lease->handler = NULL;
+
+    if (lease->state != lease_asked) {
+        ngx_http_binarize_l2_lease_give_back(lease);
+    }
+}
+
+
+static void
+ngx_http_binarize_l2_lease_give_back(ngx_http_binarize_l2_lease_t *lease)
+{
+    ngx_str_t  args[2];
+
+    if (lease->state != lease_held) {
+        ngx_free(lease);
+        return;
+    }
+
+    lease->state = lease_given_back;
+    lease->call.handler = ngx_http_binarize_l2_on_given_back;
+
+    args[0] = lease->key;
+    args[1].data = lease->token;
+    args[1].len = NGX_HTTP_BINARIZE_L2_TOKEN;
+
+    /* if Redis is away the lease ends by itself */
+
+    if (ngx_http_binarize_redis_eval(lease->redis, &lease->call,
+                                     &ngx_http_binarize_l2_release_script, 1,
+                                     2, args)
+        != NGX_OK)
+    {
+        ngx_free(lease);
+    }
+}
+
+
+static void
+ngx_http_binarize_l2_on_given_back(void *data, ngx_int_t rc, redisReply *reply)
+{
+    (void) rc;
+    (void) reply;
+
+    ngx_free(data);
+}
+
+
+ngx_int_t
+ngx_http_binarize_l2_publish(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
+    u_char *guid)
+{
+    u_char                          *p;
+    size_t                           argvlen[3];
+    ngx_str_t                       *prefix;
+    const char                      *argv[3];
+    ngx_http_binarize_redis_call_t  *call;
+
+    prefix = ngx_http_binarize_redis_prefix(redis);
+
+    call = ngx_alloc(sizeof(ngx_http_binarize_redis_call_t) + prefix->len
+                     + sizeof(NGX_HTTP_BINARIZE_L2_CHANNEL) - 1 + ns->len + 1
+                     + BINARIZE_GUID_SIZE,
+                     ngx_cycle->log);
+    if (call == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memzero(call, sizeof(ngx_http_binarize_redis_call_t));
+
+    call->handler = ngx_http_binarize_l2_on_published;
+    call->data = call;
+
+    argv[0] = "PUBLISH";
+    argvlen[0] = 7;
+
+    p = (u_char *) (call + 1);
+
+    argv[1] = (char *) p;
+    p = ngx_sprintf(p, "%V" NGX_HTTP_BINARIZE_L2_CHANNEL, prefix);
+    argvlen[1] = (char *) p - argv[1];
+
+    argv[2] = (char *) p;
+    p = ngx_sprintf(p, "%V:%*s", ns, (size_t) BINARIZE_GUID_SIZE, guid);
+    argvlen[2] = (char *) p - argv[2];
+
+    if (ngx_http_binarize_redis_command(redis, call, 3, argv, argvlen, NULL)
+        != NGX_OK)
+    {
+        ngx_free(call);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_binarize_l2_on_published(void *data, ngx_int_t rc, redisReply *reply)
+{
+    (void) rc;
+    (void) reply;
+
+    ngx_free(data);
+}
+
+
+ngx_int_t
+ngx_http_binarize_l2_listen(ngx_http_binarize_redis_t *redis,
+    ngx_http_binarize_l2_landing_pt handler, void *data)
+{
+    ngx_str_t                         channel, *prefix;
+    ngx_http_binarize_l2_listener_t  *listener;
+
+    prefix = ngx_http_binarize_redis_prefix(redis);
+
+    listener = ngx_palloc(ngx_cycle->pool,
+                          sizeof(ngx_http_binarize_l2_listener_t));
+
+    channel.data = ngx_pnalloc(ngx_cycle->pool, prefix->len
+                               + sizeof(NGX_HTTP_BINARIZE_L2_CHANNEL) - 1);
+
+    if (listener == NULL || channel.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    channel.len = ngx_sprintf(channel.data, "%V" NGX_HTTP_BINARIZE_L2_CHANNEL,
+                              prefix)
+                  - channel.data;
+
+    listener->redis = redis;
+    listener->handler = handler;
+    listener->data = data;
+
+    return ngx_http_binarize_redis_subscribe(redis, &channel,
+                                             ngx_http_binarize_l2_on_message,
+                                             listener);
+}
+
+
+static void
+ngx_http_binarize_l2_on_message(void *data, ngx_str_t *message)
+{
+    ngx_http_binarize_l2_listener_t *listener = data;
+
+    u_char     guid[BINARIZE_GUID_SIZE], *p;
+    ngx_str_t  ns;
+
+    if (message == NULL) {
+        listener->handler(listener->data, NULL, NULL);
+        return;
+    }
+
+    /* anybody who may publish may write anything */
+
+    if (message->len < 1 + BINARIZE_GUID_SIZE) {
+        return;
+    }
+
+    p = message->data + message->len - BINARIZE_GUID_SIZE;
+
+    if (p[-1] != ':'
+        || binarize_guid_parse(p, BINARIZE_GUID_SIZE, guid) != BINARIZE_OK)
+    {
+        return;
+    }
+
+    ns.data = message->data;
+    ns.len = p - 1 - message->data;
+
+    listener->handler(listener->data, &ns, guid);
+}

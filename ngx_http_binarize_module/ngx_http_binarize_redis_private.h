@@ -1,0 +1,109 @@
+
+/*
+ * Shared by the files of _redis_*, and by nobody else.
+ */
+
+
+#ifndef _NGX_HTTP_BINARIZE_REDIS_PRIVATE_H_INCLUDED_
+#define _NGX_HTTP_BINARIZE_REDIS_PRIVATE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include "ngx_http_binarize_redis.h"
+#include "ngx_http_binarize_redis_adapter.h"
+#include "ngx_http_binarize_redis_conf.h"
+
+
+#define NGX_HTTP_BINARIZE_REDIS_WORD  16
+
+
+/* a connection that only listens */
+typedef struct ngx_http_binarize_redis_subscription_s
+    ngx_http_binarize_redis_subscription_t;
+
+
+typedef struct {
+    /* empty: nothing was refused */
+    u_char                                word[NGX_HTTP_BINARIZE_REDIS_WORD];
+    ngx_msec_t                            backoff_ms;
+    ngx_msec_t                            retry_at;
+} ngx_http_binarize_redis_refusal_t;
+
+
+struct ngx_http_binarize_redis_s {
+    ngx_http_binarize_redis_conf_t        conf;
+
+    /* this worker's */
+
+    ngx_http_binarize_redis_stats_t       stats;
+    ngx_http_binarize_redis_adapter_t    *adapter;     /* NULL: none */
+    ngx_uint_t                            address;     /* the next to try */
+    ngx_msec_t                            ready_at;
+    ngx_msec_t                            backoff_ms;
+
+    ngx_queue_t                           calls;       /* in their order */
+    ngx_uint_t                            nwaiting;    /* not of our own */
+    ngx_http_binarize_redis_call_t        handshake[4];
+    ngx_uint_t                            nhandshake;
+
+    ngx_http_binarize_redis_refusal_t
+                            refusals[NGX_HTTP_BINARIZE_REDIS_WRITE + 1];
+
+    ngx_connection_t                      ident;       /* for debug logs */
+    ngx_event_t                           timer;
+    ngx_event_t                           retry;
+    ngx_log_t                            *log;
+
+    /* whose connection this is, of an endpoint: whom it has */
+    ngx_http_binarize_redis_subscription_t  *subscription;
+
+    unsigned                              listener:1;  /* serves that one */
+    unsigned                              running:1;   /* in a worker */
+    unsigned                              connected:1;
+    unsigned                              ready:1;     /* handshake done */
+    unsigned                              failing:1;   /* the last try did */
+    unsigned                              down:1;      /* and it was logged */
+    unsigned                              broken:1;    /* it makes no sense */
+    unsigned                              timedout:1;
+    unsigned                              grace:1;
+    unsigned                              exiting:1;
+};
+
+
+/* _redis.c */
+
+void ngx_http_binarize_redis_start(ngx_http_binarize_redis_t *redis,
+    ngx_log_t *log);
+void ngx_http_binarize_redis_stop(ngx_http_binarize_redis_t *redis);
+void ngx_http_binarize_redis_on_reply(void *data,
+    ngx_http_binarize_redis_call_t *call, redisReply *reply);
+
+/* the class of an error: its first word */
+void ngx_http_binarize_redis_error_word(redisReply *reply,
+    u_char word[NGX_HTTP_BINARIZE_REDIS_WORD]);
+
+/* printable, cut to size, ends with \0 */
+void ngx_http_binarize_redis_error_text(redisReply *reply, u_char *text,
+    size_t size);
+
+/* _redis_connect.c */
+
+/* The outcome is in redis->adapter, ->failing. */
+void ngx_http_binarize_redis_connect(ngx_http_binarize_redis_t *redis);
+void ngx_http_binarize_redis_on_retry(ngx_event_t *ev);
+
+/* Redis does what it is there for: says so if it did not. */
+void ngx_http_binarize_redis_recovered(ngx_http_binarize_redis_t *redis);
+
+/* _redis_subscribe.c */
+
+void ngx_http_binarize_redis_subscription_start(
+    ngx_http_binarize_redis_subscription_t *subscription);
+void ngx_http_binarize_redis_subscription_stop(
+    ngx_http_binarize_redis_subscription_t *subscription);
+void ngx_http_binarize_redis_on_message(void *data, redisReply *reply);
+
+
+#endif /* _NGX_HTTP_BINARIZE_REDIS_PRIVATE_H_INCLUDED_ */
