@@ -20,6 +20,8 @@
 
 typedef struct ngx_http_binarize_loc_conf_s  ngx_http_binarize_loc_conf_t;
 typedef struct ngx_http_binarize_flight_s    ngx_http_binarize_flight_t;
+typedef struct ngx_http_binarize_placeholder_s
+                                             ngx_http_binarize_placeholder_t;
 typedef struct ngx_http_binarize_result_s    ngx_http_binarize_result_t;
 typedef struct ngx_http_binarize_redis_s     ngx_http_binarize_redis_t;
 typedef struct ngx_http_binarize_token_s     ngx_http_binarize_token_t;
@@ -91,6 +93,7 @@ struct ngx_http_binarize_loc_conf_s {
     ngx_http_complex_value_t      *cache_control;
     ngx_array_t                   *headers;    /* of .._header_t */
     ngx_flag_t                     intercept_errors;
+    ngx_http_binarize_placeholder_t *placeholder; /* NULL: off */
 
     /* the token source as configured, then the one it resolves to */
     ngx_uint_t                     token_source;  /* unset: inherited */

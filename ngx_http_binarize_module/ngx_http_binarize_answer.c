@@ -1,5 +1,6 @@
 
 #include "ngx_http_binarize_answer.h"
+#include "ngx_http_binarize_placeholder.h"
 #include "core/base64.h"
 
 
@@ -22,11 +23,14 @@ static ngx_chain_t *ngx_http_binarize_json_chain(ngx_http_request_t *r,
 static void ngx_http_binarize_encode(u_char *text,
     ngx_http_binarize_result_t *result);
 static ngx_int_t ngx_http_binarize_answer_document(ngx_http_request_t *r,
-    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result,
-    ngx_uint_t status);
+    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result);
+static ngx_int_t ngx_http_binarize_answer_pending(ngx_http_request_t *r,
+    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result);
 static ngx_int_t ngx_http_binarize_answer_failure(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result,
     ngx_http_binarize_problem_e problem);
+static ngx_uint_t ngx_http_binarize_error_page(ngx_http_request_t *r,
+    ngx_uint_t status);
 static ngx_int_t ngx_http_binarize_problem_body(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result,
     ngx_http_binarize_problem_e problem, ngx_str_t *body);
@@ -165,14 +169,13 @@ ngx_http_binarize_answer(ngx_http_request_t *r, ngx_http_binarize_ctx_t *ctx,
     }
 
     if (ctx->format == BINARIZE_FORMAT_JSON) {
-        return ngx_http_binarize_answer_document(r, ctx, result, NGX_HTTP_OK);
+        return ngx_http_binarize_answer_document(r, ctx, result);
     }
 
     switch (result->outcome) {
 
     case BINARIZE_PENDING:
-        return ngx_http_binarize_answer_document(r, ctx, result,
-                                                 NGX_HTTP_ACCEPTED);
+        return ngx_http_binarize_answer_pending(r, ctx, result);
 
     case BINARIZE_NOT_EXIST:
         return ngx_http_binarize_answer_failure(r, ctx, result,
@@ -457,29 +460,50 @@ ngx_http_binarize_encode(u_char *text, ngx_http_binarize_result_t *result)
 
 static ngx_int_t
 ngx_http_binarize_answer_document(ngx_http_request_t *r,
-    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result,
-    ngx_uint_t status)
+    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result)
 {
-    ngx_msec_int_t  left_ms;
-
-    if (status == NGX_HTTP_ACCEPTED) {
-        left_ms = (ngx_msec_int_t) (result->expires_ms - ngx_current_msec);
-
-        if (ngx_http_binarize_retry_after(r, (left_ms + 999) / 1000)
-            != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-
     if (ngx_http_binarize_expiry(r, result) != NGX_OK
         || ngx_http_binarize_common_headers(r, ctx, result) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_binarize_send(r, status, &ngx_http_binarize_type_json,
-                                  &result->doc);
+    return ngx_http_binarize_send(r, NGX_HTTP_OK,
+                                  &ngx_http_binarize_type_json, &result->doc);
+}
+
+
+/* a PNG that is not ready yet */
+
+static ngx_int_t
+ngx_http_binarize_answer_pending(ngx_http_request_t *r,
+    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result)
+{
+    ngx_str_t                     *image;
+    ngx_msec_int_t                 left_ms;
+    ngx_http_binarize_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_binarize_module);
+
+    left_ms = (ngx_msec_int_t) (result->expires_ms - ngx_current_msec);
+
+    if (ngx_http_binarize_retry_after(r, (left_ms + 999) / 1000) != NGX_OK
+        || ngx_http_binarize_expiry(r, result) != NGX_OK
+        || ngx_http_binarize_common_headers(r, ctx, result) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    image = ngx_http_binarize_placeholder_of(conf->placeholder,
+                                             NGX_HTTP_BINARIZE_OK,
+                                             NGX_HTTP_ACCEPTED);
+    if (image) {
+        return ngx_http_binarize_send(r, NGX_HTTP_ACCEPTED,
+                                      &ngx_http_binarize_type_png, image);
+    }
+
+    return ngx_http_binarize_send(r, NGX_HTTP_ACCEPTED,
+                                  &ngx_http_binarize_type_json, &result->doc);
 }
 
 
@@ -491,7 +515,7 @@ ngx_http_binarize_answer_failure(ngx_http_request_t *r,
     ngx_http_binarize_problem_e problem)
 {
     time_t                         retry_after_s;
-    ngx_str_t                      body, allow;
+    ngx_str_t                      body, allow, *image;
     ngx_uint_t                     status;
     ngx_http_binarize_loc_conf_t  *conf;
 
@@ -526,8 +550,18 @@ ngx_http_binarize_answer_failure(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (conf->intercept_errors) {
+    if (conf->intercept_errors && ngx_http_binarize_error_page(r, status)) {
         return status;
+    }
+
+    image = (ctx->format == BINARIZE_FORMAT_PNG)
+            ? ngx_http_binarize_placeholder_of(conf->placeholder, problem,
+                                               status)
+            : NULL;
+
+    if (image) {
+        return ngx_http_binarize_send(r, status, &ngx_http_binarize_type_png,
+                                      image);
     }
 
     if (ngx_http_binarize_problem_body(r, ctx, result, problem, &body)
@@ -538,6 +572,33 @@ ngx_http_binarize_answer_failure(ngx_http_request_t *r,
 
     return ngx_http_binarize_send(r, status, &ngx_http_binarize_type_problem,
                                   &body);
+}
+
+
+/* as proxy_intercept_errors: what has no error_page is answered as it is */
+
+static ngx_uint_t
+ngx_http_binarize_error_page(ngx_http_request_t *r, ngx_uint_t status)
+{
+    ngx_uint_t                 i;
+    ngx_http_err_page_t       *page;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->error_pages == NULL || r->error_page) {
+        return 0;
+    }
+
+    page = clcf->error_pages->elts;
+
+    for (i = 0; i < clcf->error_pages->nelts; i++) {
+        if (page[i].status == (ngx_int_t) status) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

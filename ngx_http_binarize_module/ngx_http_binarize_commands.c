@@ -1,5 +1,6 @@
 
 #include "ngx_http_binarize_conf.h"
+#include "ngx_http_binarize_placeholder.h"
 
 
 static char *ngx_http_binarize_pass(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -202,6 +203,13 @@ ngx_command_t  ngx_http_binarize_commands[] = {
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_binarize_loc_conf_t, intercept_errors),
+      NULL },
+
+    { ngx_string("binarize_placeholder"),
+      NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE123,
+      ngx_http_binarize_placeholder_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("binarize_connect_timeout"),
