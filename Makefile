@@ -56,11 +56,13 @@ all: $(build)/$(module).so
 
 $(build)/$(module).so: $(objs)/configured FORCE
 	+@$(ngx_make) modules
-	@cmp -s $(objs)/$(module).so $@ || cp $(objs)/$(module).so $@
+	@cmp -s $(objs)/$(module).so $@ \
+	    || { cp $(objs)/$(module).so $@.new && mv -f $@.new $@; }
 
 nginx: all
 	+@$(ngx_make) binary
-	@cmp -s $(objs)/nginx $(build)/nginx || cp $(objs)/nginx $(build)/nginx
+	@cmp -s $(objs)/nginx $(build)/nginx \
+	    || { cp $(objs)/nginx $(build)/nginx.new && mv -f $(build)/nginx.new $(build)/nginx; }
 
 $(objs)/configured: $(objs)/inputs Makefile config config.make \
 		$(wildcard $(src)/src/core/nginx.h)

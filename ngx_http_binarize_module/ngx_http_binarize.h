@@ -56,6 +56,9 @@ typedef struct {
     ngx_queue_t                    idle;       /* idle connections, this
                                                   worker's, see _peer.c */
     ngx_uint_t                     nidle;
+
+    ngx_queue_t                    remote;     /* flights that wait for
+                                                  another node */
 } ngx_http_binarize_main_conf_t;
 
 
@@ -73,6 +76,7 @@ struct ngx_http_binarize_loc_conf_s {
     void                         **job_srv_conf;
     void                         **job_loc_conf;
 
+    ngx_http_binarize_main_conf_t *main_conf;
     ngx_http_binarize_target_t    *target;     /* NULL: not a gateway */
     ngx_str_t                      ns;         /* the key's namespace */
     u_char                         ns_digest[16];

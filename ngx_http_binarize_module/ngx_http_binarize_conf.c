@@ -42,6 +42,7 @@ ngx_http_binarize_create_main_conf(ngx_conf_t *cf)
     }
 
     ngx_queue_init(&bmcf->idle);
+    ngx_queue_init(&bmcf->remote);
 
     return bmcf;
 }
@@ -431,6 +432,8 @@ ngx_http_binarize_merge_gateway(ngx_conf_t *cf,
     }
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_binarize_module);
+
+    conf->main_conf = bmcf;
 
     gp = ngx_array_push(&bmcf->gateways);
     if (gp == NULL) {

@@ -1,5 +1,5 @@
 
-#include "ngx_http_binarize_lead.h"
+#include "ngx_http_binarize_nodes.h"
 
 
 /* how often a follower looks whether its leader still lives */
@@ -448,6 +448,8 @@ ngx_http_binarize_flight_release(ngx_http_binarize_flight_t *flight)
     ngx_http_binarize_shm_flight_t  *sf;
 
     flight->leading = 0;
+
+    ngx_http_binarize_nodes_release(flight);
 
     sf = flight->shm;
 

@@ -52,6 +52,14 @@ struct ngx_http_binarize_flight_s {
     ngx_http_binarize_token_waiter_t   token_waiter;
     ngx_http_binarize_bearer_t         bearer;
 
+    /* among nodes, _nodes.c */
+    ngx_http_binarize_l2_lease_t      *lease;      /* asked for, or held */
+    ngx_int_t                          lease_rc;
+    ngx_event_t                        extend;
+    redisReply                        *state_reply;
+    int64_t                            state_ttl_ms;
+    uint32_t                           state_repeat;
+
     ngx_uint_t                         tries;
     ngx_log_t                         *log;
     ngx_pool_t                        *pool;
@@ -61,9 +69,12 @@ struct ngx_http_binarize_flight_s {
     unsigned                           leading:1;
     unsigned                           following:1;
     unsigned                           followed:1;  /* some time */
+    unsigned                           remote:1;    /* another node flies */
     unsigned                           sleeping:1;
     unsigned                           refused:1;  /* one token already */
     unsigned                           looked_up:1; /* in Redis */
+    unsigned                           landed:1;    /* it came meanwhile */
+    unsigned                           relooked:1;
 };
 
 

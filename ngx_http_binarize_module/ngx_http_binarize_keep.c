@@ -1,5 +1,5 @@
 
-#include "ngx_http_binarize_lead.h"
+#include "ngx_http_binarize_nodes.h"
 
 
 /* failures that may pass at any time are remembered so long at most */
@@ -12,6 +12,8 @@
 static ngx_msec_t ngx_http_binarize_keep_ms(
     ngx_http_binarize_flight_t *flight, ngx_http_binarize_result_t *result,
     binarize_store_kind_e kind, uint32_t repeat);
+static ngx_uint_t ngx_http_binarize_keep_passing(
+    ngx_http_binarize_result_t *result);
 
 
 /*
@@ -205,7 +207,6 @@ ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result, binarize_store_kind_e kind,
     time_t retry_after_s)
 {
-    int                        rc;
     uint32_t                   repeat;
     ngx_msec_t                 ms;
     binarize_store_meta_t      meta;
@@ -241,11 +242,41 @@ ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
         return;
     }
 
+    result->expires_ms = ngx_current_msec + ms;
+
+    ngx_http_binarize_keep_state(flight, result, repeat);
+
+    if (flight->conf->redis
+        && (retry_after_s > 0 || !ngx_http_binarize_keep_passing(result)))
+    {
+        ngx_http_binarize_nodes_tell(flight, result, ms, repeat);
+    }
+}
+
+
+void
+ngx_http_binarize_keep_state(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result, uint32_t repeat)
+{
+    int                        rc;
+    binarize_store_meta_t      meta;
+    binarize_store_kind_e      kind;
+    ngx_http_binarize_zone_t  *zone;
+
+    zone = flight->zone;
+
+    kind = (result->problem == NGX_HTTP_BINARIZE_OK
+            && result->outcome == BINARIZE_PENDING)
+           ? BINARIZE_STORE_PENDING : BINARIZE_STORE_NEGATIVE;
+
+    ngx_http_binarize_result_meta(result, &meta);
+
+    /* how often it was the answer is known for longer than the answer */
+
     meta.repeat = repeat;
-    meta.expires_ms = ngx_current_msec + ms;
-    meta.forget_ms = meta.expires_ms
+    meta.forget_ms = meta.expires_ms + (meta.expires_ms - ngx_current_msec)
                      + ngx_max(flight->conf->negative_max_ms,
-                               flight->conf->poll_max_ms) + ms;
+                               flight->conf->poll_max_ms);
 
     ngx_http_binarize_store_retry(zone, rc,
         binarize_store_put(zone->store, flight->key, kind, result->doc.data,
@@ -259,7 +290,6 @@ ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
                       (size_t) BINARIZE_GUID_SIZE, flight->guid);
     }
 
-    result->expires_ms = meta.expires_ms;
     result->kept = (kind == BINARIZE_STORE_NEGATIVE && rc == BINARIZE_OK
                     && result->problem == NGX_HTTP_BINARIZE_OK);
 }
@@ -275,15 +305,7 @@ ngx_http_binarize_keep_ms(ngx_http_binarize_flight_t *flight,
 
     conf = flight->conf;
 
-    switch (result->problem) {
-
-    case NGX_HTTP_BINARIZE_OK:
-    case NGX_HTTP_BINARIZE_BAD_DOCUMENT:
-    case NGX_HTTP_BINARIZE_TOO_LARGE:
-    case NGX_HTTP_BINARIZE_NOT_PNG:
-        break;
-
-    default:
+    if (ngx_http_binarize_keep_passing(result)) {
         return ngx_min(conf->negative_ms, NGX_HTTP_BINARIZE_FAILURE_MS);
     }
 
@@ -307,4 +329,23 @@ ngx_http_binarize_keep_ms(ngx_http_binarize_flight_t *flight,
     }
 
     return ms;
+}
+
+
+/* a failure that may have passed the next moment, and for the next node */
+
+static ngx_uint_t
+ngx_http_binarize_keep_passing(ngx_http_binarize_result_t *result)
+{
+    switch (result->problem) {
+
+    case NGX_HTTP_BINARIZE_OK:
+    case NGX_HTTP_BINARIZE_BAD_DOCUMENT:
+    case NGX_HTTP_BINARIZE_TOO_LARGE:
+    case NGX_HTTP_BINARIZE_NOT_PNG:
+        return 0;
+
+    default:
+        return 1;
+    }
 }

@@ -106,6 +106,13 @@ ngx_http_binarize_l2_lease_t *ngx_http_binarize_l2_lease(
  */
 void ngx_http_binarize_l2_lease_release(ngx_http_binarize_l2_lease_t *lease);
 
+/* The same for a lease that is held, and tells all nodes to look. */
+void ngx_http_binarize_l2_lease_land(ngx_http_binarize_l2_lease_t *lease);
+
+/* Lets a lease that is held live for ttl_ms from now. */
+void ngx_http_binarize_l2_lease_extend(ngx_http_binarize_l2_lease_t *lease,
+    ngx_msec_t ttl_ms);
+
 /* Tells all nodes, this one too; nobody is told how it ends. */
 ngx_int_t ngx_http_binarize_l2_publish(ngx_http_binarize_redis_t *redis,
     ngx_str_t *ns, u_char *guid);

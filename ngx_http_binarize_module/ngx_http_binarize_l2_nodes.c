@@ -27,6 +27,8 @@ struct ngx_http_binarize_l2_lease_s {
     ngx_http_binarize_l2_lease_pt         handler;   /* NULL: released */
     void                                 *data;
 
+    unsigned                              landed:1;  /* to be told */
+
     u_char                                token[NGX_HTTP_BINARIZE_L2_TOKEN];
     ngx_str_t                             key;       /* after this structure */
 };
@@ -52,6 +54,9 @@ static void ngx_http_binarize_l2_on_message(void *data, ngx_str_t *message);
 
 static ngx_http_binarize_redis_script_t  ngx_http_binarize_l2_release_script =
     ngx_http_binarize_redis_script(ngx_http_binarize_lua_lease_release);
+
+static ngx_http_binarize_redis_script_t  ngx_http_binarize_l2_extend_script =
+    ngx_http_binarize_redis_script(ngx_http_binarize_lua_lease_extend);
 
 
 ngx_http_binarize_l2_lease_t *
@@ -174,7 +179,8 @@ ngx_http_binarize_l2_lease_release(ngx_http_binarize_l2_lease_t *lease)
 static void
 ngx_http_binarize_l2_lease_give_back(ngx_http_binarize_l2_lease_t *lease)
 {
-    ngx_str_t  args[2];
+    u_char     *channel;
+    ngx_str_t   args[4], *prefix;
 
     if (lease->state != lease_held) {
         ngx_free(lease);
@@ -184,18 +190,86 @@ ngx_http_binarize_l2_lease_give_back(ngx_http_binarize_l2_lease_t *lease)
     lease->state = lease_given_back;
     lease->call.handler = ngx_http_binarize_l2_on_given_back;
 
+    prefix = ngx_http_binarize_redis_prefix(lease->redis);
+
+    channel = ngx_alloc(prefix->len + sizeof(NGX_HTTP_BINARIZE_L2_CHANNEL),
+                        ngx_cycle->log);
+    if (channel == NULL) {
+        ngx_free(lease);
+        return;
+    }
+
     args[0] = lease->key;
     args[1].data = lease->token;
     args[1].len = NGX_HTTP_BINARIZE_L2_TOKEN;
+    args[2].data = channel;
+    args[2].len = ngx_sprintf(channel, "%V" NGX_HTTP_BINARIZE_L2_CHANNEL,
+                              prefix)
+                  - channel;
+    ngx_str_null(&args[3]);
+
+    if (lease->landed) {
+        /* <ns>:<guid>, as in the key */
+        args[3].data = lease->key.data + 1 + prefix->len;
+        args[3].len = lease->key.len - 1 - prefix->len
+                      - (sizeof("}:lease") - 1);
+    }
 
     /* if Redis is away the lease ends by itself */
 
     if (ngx_http_binarize_redis_eval(lease->redis, &lease->call,
                                      &ngx_http_binarize_l2_release_script, 1,
-                                     2, args)
+                                     4, args)
         != NGX_OK)
     {
         ngx_free(lease);
+    }
+
+    ngx_free(channel);
+}
+
+
+void
+ngx_http_binarize_l2_lease_land(ngx_http_binarize_l2_lease_t *lease)
+{
+    lease->landed = 1;
+
+    ngx_http_binarize_l2_lease_release(lease);
+}
+
+
+void
+ngx_http_binarize_l2_lease_extend(ngx_http_binarize_l2_lease_t *lease,
+    ngx_msec_t ttl_ms)
+{
+    u_char                           ttl[NGX_INT_T_LEN];
+    ngx_str_t                        args[3];
+    ngx_http_binarize_redis_call_t  *call;
+
+    if (lease->state != lease_held) {
+        return;
+    }
+
+    call = ngx_calloc(sizeof(ngx_http_binarize_redis_call_t), ngx_cycle->log);
+    if (call == NULL) {
+        return;
+    }
+
+    call->handler = ngx_http_binarize_l2_on_given_back;
+    call->data = call;
+
+    args[0] = lease->key;
+    args[1].data = lease->token;
+    args[1].len = NGX_HTTP_BINARIZE_L2_TOKEN;
+    args[2].data = ttl;
+    args[2].len = ngx_sprintf(ttl, "%M", ttl_ms) - ttl;
+
+    if (ngx_http_binarize_redis_eval(lease->redis, call,
+                                     &ngx_http_binarize_l2_extend_script, 1,
+                                     3, args)
+        != NGX_OK)
+    {
+        ngx_free(call);
     }
 }
 

@@ -1,5 +1,5 @@
 
-#include "ngx_http_binarize_lead.h"
+#include "ngx_http_binarize_nodes.h"
 
 
 /* a cloud's 429 or 503 without Retry-After, seconds */
@@ -62,8 +62,13 @@ ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
 
     ngx_http_binarize_result_t  *result;
 
+    if (rc == NGX_DECLINED) {
+        ngx_http_binarize_nodes_ask(flight);
+        return;
+    }
+
     if (rc != NGX_OK) {
-        ngx_http_binarize_lead_get_token(flight);
+        ngx_http_binarize_lead_alone(flight);
         return;
     }
 
@@ -73,7 +78,8 @@ ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
         return;
     }
 
-    result->source = NGX_HTTP_BINARIZE_REDIS;
+    result->source = flight->followed ? NGX_HTTP_BINARIZE_COLLAPSED
+                                      : NGX_HTTP_BINARIZE_REDIS;
 
     if (ttl_ms > 0) {
         result->expires_ms = ngx_current_msec + ttl_ms;
@@ -82,6 +88,13 @@ ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
     ngx_http_binarize_keep_record(flight, result);
     ngx_http_binarize_flight_release(flight);
     ngx_http_binarize_flight_land(flight, result);
+}
+
+
+void
+ngx_http_binarize_lead_alone(ngx_http_binarize_flight_t *flight)
+{
+    ngx_http_binarize_lead_get_token(flight);
 }
 
 

@@ -39,12 +39,17 @@ void ngx_http_binarize_keep_l2(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result);
 
 /*
- * Leaves in the zone that there is no result, or none yet: until then nobody
- * asks the cloud again.  retry_after_s is the cloud's, if above 0.
+ * Leaves in the zone, and in Redis, that there is no result, or none yet:
+ * until it expires nobody asks the cloud again.  retry_after_s is the cloud's, if above 0.
  */
 void ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result, binarize_store_kind_e kind,
     time_t retry_after_s);
+
+
+/* puts it into the zone, where it stays until result->expires_ms */
+void ngx_http_binarize_keep_state(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result, uint32_t repeat);
 
 
 /*

@@ -1,6 +1,7 @@
 
 #include "ngx_http_binarize_conf.h"
 #include "ngx_http_binarize_job.h"
+#include "ngx_http_binarize_nodes.h"
 #include "ngx_http_binarize_peer.h"
 
 
@@ -133,7 +134,13 @@ ngx_http_binarize_init_process(ngx_cycle_t *cycle)
         }
     }
 
-    return ngx_http_binarize_redis_init_process(cycle, &bmcf->redises);
+    if (ngx_http_binarize_redis_init_process(cycle, &bmcf->redises)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_binarize_nodes_init_process(cycle, bmcf);
 }
 
 

@@ -248,6 +248,36 @@ ngx_http_binarize_result_of_fetch(ngx_http_binarize_fetch_t *fetch)
 }
 
 
+ngx_http_binarize_result_t *
+ngx_http_binarize_result_of_state(binarize_state_t *state)
+{
+    ngx_str_t                    doc;
+    ngx_http_binarize_result_t  *result;
+
+    result = ngx_http_binarize_result_create(NULL, 0);
+    if (result == NULL) {
+        return NULL;
+    }
+
+    result->outcome = state->outcome;
+    result->task_status = state->task_status;
+    result->problem = state->problem;
+    result->status = state->status;
+
+    doc.data = (u_char *) state->doc.data;
+    doc.len = state->doc.size;
+
+    if (ngx_http_binarize_result_copy_doc(result, result->pool, &doc)
+        != NGX_OK)
+    {
+        ngx_http_binarize_result_release(result);
+        return NULL;
+    }
+
+    return result;
+}
+
+
 static ngx_int_t
 ngx_http_binarize_result_copy_doc(ngx_http_binarize_result_t *result,
     ngx_pool_t *pool, ngx_str_t *doc)

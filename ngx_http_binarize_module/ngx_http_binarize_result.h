@@ -7,6 +7,7 @@
 #include "ngx_http_binarize_fetch.h"
 #include "ngx_http_binarize_l2.h"
 #include "ngx_http_binarize_zone.h"
+#include "core/state.h"
 
 
 /*
@@ -29,6 +30,10 @@ ngx_http_binarize_result_t *ngx_http_binarize_result_of_record(
 /* of a document just fetched; takes the blob's own memory over, if any */
 ngx_http_binarize_result_t *ngx_http_binarize_result_of_fetch(
     ngx_http_binarize_fetch_t *fetch);
+
+/* of what another node said; expires_ms is left to the caller */
+ngx_http_binarize_result_t *ngx_http_binarize_result_of_state(
+    binarize_state_t *state);
 
 /* a problem, in pool, or if NULL in a pool of its own */
 ngx_http_binarize_result_t *ngx_http_binarize_result_of_problem(

@@ -1,0 +1,568 @@
+
+#include "ngx_http_binarize_nodes.h"
+#include "core/state.h"
+
+
+/* the lease outlives its last extension by this; ms */
+#define NGX_HTTP_BINARIZE_NODES_LEASE_MS   10000
+
+/* how often it is extended, and how often a node that waits looks by itself */
+#define NGX_HTTP_BINARIZE_NODES_EXTEND_MS  3000
+#define NGX_HTTP_BINARIZE_NODES_LOOK_MS    1000
+
+
+/* what is asked behind the lease; outlives the flight where it has to */
+typedef struct {
+    ngx_http_binarize_redis_call_t   get;       /* the state, */
+    ngx_http_binarize_redis_call_t   ttl;       /*   its life, */
+    ngx_http_binarize_redis_call_t   exists;    /*   and the result */
+    ngx_http_binarize_flight_t      *flight;    /* NULL: gone on without */
+    ngx_uint_t                       nleft;     /* answers to come */
+} ngx_http_binarize_nodes_ask_t;
+
+
+static ngx_int_t ngx_http_binarize_nodes_ask_behind(
+    ngx_http_binarize_flight_t *flight);
+static ngx_int_t ngx_http_binarize_nodes_command(
+    ngx_http_binarize_nodes_ask_t *ask, ngx_http_binarize_redis_call_t *call,
+    ngx_http_binarize_redis_handler_pt handler, const char *command,
+    ngx_str_t *key);
+static void ngx_http_binarize_nodes_answered(
+    ngx_http_binarize_nodes_ask_t *ask);
+static u_char *ngx_http_binarize_nodes_state_key(
+    ngx_http_binarize_flight_t *flight, size_t *size);
+static void ngx_http_binarize_nodes_on_state(void *data, ngx_int_t rc,
+    redisReply *reply);
+static void ngx_http_binarize_nodes_on_ttl(void *data, ngx_int_t rc,
+    redisReply *reply);
+static void ngx_http_binarize_nodes_on_exists(void *data, ngx_int_t rc,
+    redisReply *reply);
+static void ngx_http_binarize_nodes_on_lease(void *data, ngx_int_t rc);
+static void ngx_http_binarize_nodes_decide(ngx_http_binarize_flight_t *flight);
+static void ngx_http_binarize_nodes_on_extend(ngx_event_t *ev);
+static ngx_http_binarize_result_t *ngx_http_binarize_nodes_read_state(
+    ngx_http_binarize_flight_t *flight);
+static void ngx_http_binarize_nodes_wait(ngx_http_binarize_flight_t *flight);
+static void ngx_http_binarize_nodes_look(ngx_http_binarize_flight_t *flight);
+static void ngx_http_binarize_nodes_on_landing(void *data, ngx_str_t *ns,
+    u_char *guid);
+static void ngx_http_binarize_nodes_on_told(void *data, ngx_int_t rc,
+    redisReply *reply);
+
+
+/*
+ * The lease first, then what may have landed before it was had: in the other
+ * order another node could land and give its lease back in between, unseen.
+ * All in one round trip; the answers come in the order of the commands.
+ */
+
+void
+ngx_http_binarize_nodes_ask(ngx_http_binarize_flight_t *flight)
+{
+    ngx_http_binarize_loc_conf_t  *conf;
+
+    conf = flight->conf;
+
+    flight->state_reply = NULL;
+    flight->state_ttl_ms = 0;
+    flight->lease_rc = NGX_ERROR;
+    flight->landed = 0;
+
+    flight->lease = ngx_http_binarize_l2_lease(conf->redis, &conf->ns,
+                                           flight->guid,
+                                           NGX_HTTP_BINARIZE_NODES_LEASE_MS,
+                                           ngx_http_binarize_nodes_on_lease,
+                                           flight);
+
+    if (flight->lease == NULL) {
+        ngx_http_binarize_lead_alone(flight);
+        return;
+    }
+
+    if (ngx_http_binarize_nodes_ask_behind(flight) != NGX_OK) {
+        ngx_http_binarize_l2_lease_release(flight->lease);
+        flight->lease = NULL;
+
+        ngx_http_binarize_lead_alone(flight);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_binarize_nodes_ask_behind(ngx_http_binarize_flight_t *flight)
+{
+    ngx_str_t                       state, result;
+    ngx_http_binarize_nodes_ask_t  *ask;
+
+    state.data = ngx_http_binarize_nodes_state_key(flight, &state.len);
+    ask = ngx_calloc(sizeof(*ask), flight->log);
+
+    if (state.data == NULL || ask == NULL) {
+        goto failed;
+    }
+
+    /* inside the braces */
+
+    result.data = state.data + 1;
+    result.len = state.len - 1 - (sizeof("}:state") - 1);
+
+    ask->flight = flight;
+    ask->get.reply_max = BINARIZE_ENVELOPE_MAX_SIZE + BINARIZE_STATE_HEAD_SIZE;
+
+    if (ngx_http_binarize_nodes_command(ask, &ask->get,
+                                        ngx_http_binarize_nodes_on_state,
+                                        "GET", &state)
+        != NGX_OK)
+    {
+        goto failed;
+    }
+
+    if (ngx_http_binarize_nodes_command(ask, &ask->ttl,
+                                        ngx_http_binarize_nodes_on_ttl,
+                                        "PTTL", &state)
+        != NGX_OK
+        || ngx_http_binarize_nodes_command(ask, &ask->exists,
+                                           ngx_http_binarize_nodes_on_exists,
+                                           "EXISTS", &result)
+           != NGX_OK)
+    {
+        /* freed when the answers under way have come */
+        ask->flight = NULL;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+
+failed:
+
+    if (ask) {
+        ngx_free(ask);
+    }
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_nodes_command(ngx_http_binarize_nodes_ask_t *ask,
+    ngx_http_binarize_redis_call_t *call,
+    ngx_http_binarize_redis_handler_pt handler, const char *command,
+    ngx_str_t *key)
+{
+    size_t       lens[2];
+    const char  *argv[2];
+
+    call->handler = handler;
+    call->data = ask;
+
+    argv[0] = command;
+    lens[0] = ngx_strlen(command);
+    argv[1] = (char *) key->data;
+    lens[1] = key->len;
+
+    if (ngx_http_binarize_redis_command(ask->flight->conf->redis, call, 2,
+                                        argv, lens, NULL)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ask->nleft++;
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_binarize_nodes_state_key(ngx_http_binarize_flight_t *flight,
+    size_t *size)
+{
+    u_char     *key, *p;
+    ngx_str_t  *prefix;
+
+    prefix = ngx_http_binarize_redis_prefix(flight->conf->redis);
+
+    key = ngx_pnalloc(flight->pool, prefix->len + flight->conf->ns.len
+                                    + BINARIZE_GUID_SIZE
+                                    + sizeof("{:}:state"));
+    if (key == NULL) {
+        return NULL;
+    }
+
+    p = ngx_sprintf(key, "{%V%V:%*s}:state", prefix, &flight->conf->ns,
+                    (size_t) BINARIZE_GUID_SIZE, flight->guid);
+    *size = p - key;
+
+    return key;
+}
+
+
+static void
+ngx_http_binarize_nodes_on_state(void *data, ngx_int_t rc, redisReply *reply)
+{
+    ngx_http_binarize_nodes_ask_t *ask = data;
+
+    if (rc == NGX_OK && reply->type == REDIS_REPLY_STRING && ask->flight) {
+        ask->flight->state_reply = ngx_http_binarize_redis_keep(reply);
+    }
+
+    ngx_http_binarize_nodes_answered(ask);
+}
+
+
+static void
+ngx_http_binarize_nodes_on_ttl(void *data, ngx_int_t rc, redisReply *reply)
+{
+    ngx_http_binarize_nodes_ask_t *ask = data;
+
+    if (rc == NGX_OK && reply->type == REDIS_REPLY_INTEGER && ask->flight) {
+        ask->flight->state_ttl_ms = reply->integer;
+    }
+
+    ngx_http_binarize_nodes_answered(ask);
+}
+
+
+static void
+ngx_http_binarize_nodes_on_exists(void *data, ngx_int_t rc, redisReply *reply)
+{
+    ngx_http_binarize_nodes_ask_t *ask = data;
+
+    ngx_http_binarize_flight_t  *flight;
+
+    flight = ask->flight;
+
+    ngx_http_binarize_nodes_answered(ask);
+
+    if (flight == NULL || rc == NGX_ABORT) {
+        return;
+    }
+
+    flight->landed = (rc == NGX_OK && reply->type == REDIS_REPLY_INTEGER
+                      && reply->integer);
+
+    ngx_http_binarize_nodes_decide(flight);
+}
+
+
+static void
+ngx_http_binarize_nodes_answered(ngx_http_binarize_nodes_ask_t *ask)
+{
+    if (--ask->nleft == 0) {
+        ngx_free(ask);
+    }
+}
+
+
+static void
+ngx_http_binarize_nodes_on_lease(void *data, ngx_int_t rc)
+{
+    ngx_http_binarize_flight_t *flight = data;
+
+    flight->lease_rc = rc;
+}
+
+
+static void
+ngx_http_binarize_nodes_decide(ngx_http_binarize_flight_t *flight)
+{
+    ngx_int_t                    rc;
+    ngx_http_binarize_result_t  *result;
+
+    rc = flight->lease_rc;
+    result = ngx_http_binarize_nodes_read_state(flight);
+
+    /* a result that is there but no good (see _l2.c) is looked up only once */
+
+    if (flight->landed && flight->relooked) {
+        flight->landed = 0;
+    }
+
+    if (rc != NGX_OK || result || flight->landed) {
+        ngx_http_binarize_l2_lease_release(flight->lease);
+        flight->lease = NULL;
+    }
+
+    if (flight->landed) {
+
+        if (result) {
+            ngx_http_binarize_result_release(result);
+        }
+
+        flight->relooked = 1;
+        flight->looked_up = 0;
+
+        ngx_http_binarize_lead(flight);
+        return;
+    }
+
+    if (result) {
+        result->source = flight->followed
+                         ? NGX_HTTP_BINARIZE_COLLAPSED
+                         : ngx_http_binarize_result_hit(result);
+
+        ngx_http_binarize_keep_state(flight, result, flight->state_repeat);
+        ngx_http_binarize_flight_release(flight);
+
+        if (ngx_http_binarize_flight_waits(flight, result)) {
+            ngx_http_binarize_flight_land_pending(flight, result);
+            return;
+        }
+
+        ngx_http_binarize_flight_land(flight, result);
+        return;
+    }
+
+    if (rc == NGX_BUSY) {
+        ngx_http_binarize_nodes_wait(flight);
+        return;
+    }
+
+    if (rc == NGX_OK) {
+        flight->extend.handler = ngx_http_binarize_nodes_on_extend;
+        flight->extend.data = flight;
+        flight->extend.log = flight->log;
+
+        ngx_add_timer(&flight->extend, NGX_HTTP_BINARIZE_NODES_EXTEND_MS);
+    }
+
+    ngx_http_binarize_lead_alone(flight);
+}
+
+
+static void
+ngx_http_binarize_nodes_on_extend(ngx_event_t *ev)
+{
+    ngx_http_binarize_flight_t  *flight;
+
+    flight = ev->data;
+
+    ngx_http_binarize_l2_lease_extend(flight->lease,
+                                      NGX_HTTP_BINARIZE_NODES_LEASE_MS);
+
+    ngx_add_timer(&flight->extend, NGX_HTTP_BINARIZE_NODES_EXTEND_MS);
+}
+
+
+/* what another node said last, if it still holds; NULL otherwise */
+
+static ngx_http_binarize_result_t *
+ngx_http_binarize_nodes_read_state(ngx_http_binarize_flight_t *flight)
+{
+    binarize_state_t             state;
+    ngx_http_binarize_result_t  *result;
+
+    if (flight->state_reply == NULL) {
+        return NULL;
+    }
+
+    result = NULL;
+
+    if (flight->state_ttl_ms > 0
+        && binarize_state_read((u_char *) flight->state_reply->str,
+                               flight->state_reply->len, &state)
+           == BINARIZE_OK
+        && state.problem < NGX_HTTP_BINARIZE_INTERNAL)
+    {
+        flight->state_repeat = state.repeat;
+
+        result = ngx_http_binarize_result_of_state(&state);
+
+        if (result) {
+            result->expires_ms = ngx_current_msec + flight->state_ttl_ms;
+        }
+    }
+
+    freeReplyObject(flight->state_reply);
+    flight->state_reply = NULL;
+
+    return result;
+}
+
+
+/*
+ * Another node flies.  This worker goes on leading its node's flight: the
+ * other workers follow it.
+ */
+
+static void
+ngx_http_binarize_nodes_wait(ngx_http_binarize_flight_t *flight)
+{
+    ngx_http_binarize_main_conf_t  *bmcf;
+
+    bmcf = flight->conf->main_conf;
+
+    flight->followed = 1;
+    flight->remote = 1;
+    ngx_queue_insert_tail(&bmcf->remote, &flight->queue);
+
+    ngx_http_binarize_flight_renew(flight, NGX_HTTP_BINARIZE_LEASE_MS);
+
+    /* a message may be lost, and a node that is gone sends none */
+
+    flight->state = ngx_http_binarize_nodes_look;
+    ngx_add_timer(&flight->event, NGX_HTTP_BINARIZE_NODES_LOOK_MS);
+}
+
+
+static void
+ngx_http_binarize_nodes_look(ngx_http_binarize_flight_t *flight)
+{
+    if (flight->event.timer_set) {
+        ngx_del_timer(&flight->event);
+    }
+
+    flight->remote = 0;
+    ngx_queue_remove(&flight->queue);
+
+    if (ngx_queue_empty(&flight->waiters)
+        && !ngx_http_binarize_flight_has_followers(flight))
+    {
+        ngx_http_binarize_flight_release(flight);
+        ngx_http_binarize_flight_land(flight, NULL);
+        return;
+    }
+
+    flight->looked_up = 0;
+
+    ngx_http_binarize_lead(flight);
+}
+
+
+static void
+ngx_http_binarize_nodes_on_landing(void *data, ngx_str_t *ns, u_char *guid)
+{
+    ngx_queue_t                    *q;
+    ngx_http_binarize_flight_t     *flight;
+    ngx_http_binarize_main_conf_t  *bmcf = data;
+
+    for (q = ngx_queue_head(&bmcf->remote);
+         q != ngx_queue_sentinel(&bmcf->remote);
+         q = ngx_queue_next(q))
+    {
+        flight = ngx_queue_data(q, ngx_http_binarize_flight_t, queue);
+
+        if (guid
+            && (ngx_memcmp(guid, flight->guid, BINARIZE_GUID_SIZE) != 0
+                || ns->len != flight->conf->ns.len
+                || ngx_memcmp(ns->data, flight->conf->ns.data, ns->len) != 0))
+        {
+            continue;
+        }
+
+        if (!flight->event.posted) {
+            ngx_post_event(&flight->event, &ngx_posted_events);
+        }
+    }
+}
+
+
+void
+ngx_http_binarize_nodes_tell(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result, ngx_msec_t ms, uint32_t repeat)
+{
+    u_char                          px[NGX_INT_T_LEN], *value;
+    size_t                          lens[5], size;
+    const char                     *argv[5];
+    binarize_state_t                state;
+    ngx_http_binarize_redis_call_t *call;
+    char                            head[BINARIZE_STATE_HEAD_SIZE];
+
+    state.outcome = result->outcome;
+    state.task_status = result->task_status;
+    state.problem = result->problem;
+    state.status = result->status;
+    state.repeat = ngx_min(repeat, 1000000);
+
+    size = binarize_state_write(head, &state);
+
+    value = ngx_pnalloc(flight->pool, size + result->doc.len);
+    argv[1] = (char *) ngx_http_binarize_nodes_state_key(flight, &lens[1]);
+
+    /* the call outlives the flight */
+
+    call = ngx_calloc(sizeof(*call), flight->log);
+
+    if (call == NULL || value == NULL || argv[1] == NULL) {
+        goto failed;
+    }
+
+    ngx_memcpy(value, head, size);
+
+    if (result->doc.len) {
+        ngx_memcpy(value + size, result->doc.data, result->doc.len);
+    }
+
+    argv[0] = "SET";
+    lens[0] = 3;
+    argv[2] = (char *) value;
+    lens[2] = size + result->doc.len;
+    argv[3] = "PX";
+    lens[3] = 2;
+    argv[4] = (char *) px;
+    lens[4] = ngx_sprintf(px, "%M", ms) - px;
+
+    call->handler = ngx_http_binarize_nodes_on_told;
+    call->data = call;
+
+    if (ngx_http_binarize_redis_command(flight->conf->redis, call, 5, argv,
+                                        lens, NULL)
+        == NGX_OK)
+    {
+        return;
+    }
+
+failed:
+
+    if (call) {
+        ngx_free(call);
+    }
+}
+
+
+static void
+ngx_http_binarize_nodes_on_told(void *data, ngx_int_t rc, redisReply *reply)
+{
+    ngx_free(data);
+}
+
+
+void
+ngx_http_binarize_nodes_release(ngx_http_binarize_flight_t *flight)
+{
+    if (flight->extend.timer_set) {
+        ngx_del_timer(&flight->extend);
+    }
+
+    if (flight->lease == NULL) {
+        return;
+    }
+
+    /* after what they will look for, on the same connection */
+
+    ngx_http_binarize_l2_lease_land(flight->lease);
+    flight->lease = NULL;
+}
+
+
+ngx_int_t
+ngx_http_binarize_nodes_init_process(ngx_cycle_t *cycle,
+    ngx_http_binarize_main_conf_t *bmcf)
+{
+    ngx_uint_t                   i;
+    ngx_http_binarize_redis_t  **rp;
+
+    rp = bmcf->redises.elts;
+
+    for (i = 0; i < bmcf->redises.nelts; i++) {
+        if (ngx_http_binarize_l2_listen(rp[i],
+                                        ngx_http_binarize_nodes_on_landing,
+                                        bmcf)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
