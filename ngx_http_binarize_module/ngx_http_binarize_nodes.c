@@ -4,10 +4,10 @@
 
 
 /* the lease outlives its last extension by this; ms */
-#define NGX_HTTP_BINARIZE_NODES_LEASE_MS   10000
+#define NGX_HTTP_BINARIZE_NODES_LEASE_MS   5000
 
 /* how often it is extended, and how often a node that waits looks by itself */
-#define NGX_HTTP_BINARIZE_NODES_EXTEND_MS  3000
+#define NGX_HTTP_BINARIZE_NODES_EXTEND_MS  1500
 #define NGX_HTTP_BINARIZE_NODES_LOOK_MS    1000
 
 
