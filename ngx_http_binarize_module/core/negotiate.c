@@ -194,6 +194,48 @@ binarize_negotiate(const unsigned char *accept, size_t size,
 }
 
 
+unsigned
+binarize_accept_quality(const unsigned char *accept, size_t size,
+    const char *type, const char *subtype)
+{
+    int                nranges;
+    negotiate_input_t  in;
+    negotiate_offer_t  offer;
+    negotiate_range_t  range;
+
+    const negotiate_name_t  names[] = {
+        { type, subtype, NEGOTIATE_EXACT,    0 },
+        { type, "*",     NEGOTIATE_TYPE,     0 },
+        { "*",  "*",     NEGOTIATE_ANY,      0 },
+        { NULL, NULL,    NEGOTIATE_NO_MATCH, 0 }
+    };
+
+    in.next = accept;
+    in.end = accept + size;
+
+    memset(&offer, 0, sizeof(offer));
+
+    nranges = 0;
+
+    while (size && field_next(&in)) {
+
+        if (negotiate_range(&in, &range) != BINARIZE_OK) {
+            field_skip(&in);
+            continue;
+        }
+
+        nranges = 1;
+
+        range.charset = 0;
+        range.foreign = 0;
+
+        negotiate_weigh(names, &range, &offer);
+    }
+
+    return nranges ? offer.quality : NEGOTIATE_QUALITY_MAX;
+}
+
+
 int
 binarize_prefer_wait(const unsigned char *prefer, size_t size,
     uint32_t *wait_s)

@@ -41,6 +41,15 @@ binarize_format_e binarize_negotiate(const unsigned char *accept, size_t size,
     binarize_format_e preferred);
 
 /*
+ * The quality RFC 9110 12.5.1 gives one media type, in thousandths: 0 is not
+ * acceptable, 1000 the best, and where accept is absent, empty, or has nothing
+ * well formed in it.  type and subtype are in lower case.  Parameters other
+ * than q are ignored.
+ */
+unsigned binarize_accept_quality(const unsigned char *accept, size_t size,
+    const char *type, const char *subtype);
+
+/*
  * The value of a Prefer field (RFC 7240), its instances joined by ", ":
  * wait=N.  BINARIZE_OK and *wait_s, BINARIZE_DECLINED if it is not there,
  * BINARIZE_ERROR (to be ignored) if it is malformed.  The first one counts.

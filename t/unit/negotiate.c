@@ -428,10 +428,63 @@ test_format(void **state)
 }
 
 
+static void
+test_accept_quality(void **state)
+{
+    size_t          i, size;
+    unsigned char  *copy;
+
+    static const struct {
+        const char  *accept;
+        unsigned     plain;
+        unsigned     html;
+        unsigned     openmetrics;
+    } cases[] = {
+        { "", 1000, 1000, 1000 },
+        { "*/*", 1000, 1000, 1000 },
+        { "text/*;q=0.5", 500, 500, 0 },
+        { "text/html", 0, 1000, 0 },
+        { "TEXT/HTML;q=.2, */*;q=0.1", 100, 200, 100 },
+        { "text/plain;q=0, */*", 0, 1000, 1000 },
+        { "*/*, text/plain;q=0", 0, 1000, 1000 },
+        { "text/plain;version=0.0.4;q=0.3", 300, 0, 0 },
+        { "text/plain;charset=utf-8", 1000, 0, 0 },
+        { "application/openmetrics-text;version=1.0.0;q=0.8,"
+          "application/openmetrics-text;version=0.0.1;q=0.9,"
+          "text/plain;version=0.0.4;q=0.3,*/*;q=0.2", 300, 200, 900 },
+        { "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+          800, 1000, 800 },
+        { "text/html;q=2, /, text/", 1000, 1000, 1000 },
+        { "text/html;q=2, text/plain", 1000, 0, 0 },
+        { "text/htm", 0, 0, 0 },
+        { "text/htmlx", 0, 0, 0 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < unit_nelts(cases); i++) {
+        size = strlen(cases[i].accept);
+        copy = unit_copy(cases[i].accept, size);
+
+        assert_int_equal(binarize_accept_quality(copy, size, "text", "plain"),
+                         cases[i].plain);
+        assert_int_equal(binarize_accept_quality(copy, size, "text", "html"),
+                         cases[i].html);
+        assert_int_equal(binarize_accept_quality(copy, size, "application",
+                                                 "openmetrics-text"),
+                         cases[i].openmetrics);
+        free(copy);
+    }
+
+    assert_int_equal(binarize_accept_quality(NULL, 0, "text", "html"), 1000);
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_accept_quality),
         cmocka_unit_test(test_accept),
         cmocka_unit_test(test_prefer),
         cmocka_unit_test(test_cut),
