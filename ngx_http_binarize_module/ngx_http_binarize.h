@@ -15,7 +15,8 @@
 #include "core/scan.h"
 
 
-#define NGX_HTTP_BINARIZE_NAME  "binarize"
+#define NGX_HTTP_BINARIZE_NAME     "binarize"
+#define NGX_HTTP_BINARIZE_VERSION  "0.1.0"
 
 
 typedef struct ngx_http_binarize_loc_conf_s  ngx_http_binarize_loc_conf_t;
@@ -79,6 +80,7 @@ struct ngx_http_binarize_loc_conf_s {
     ngx_http_binarize_main_conf_t *main_conf;
     ngx_http_binarize_target_t    *target;     /* NULL: not a gateway */
     ngx_str_t                      ns;         /* the key's namespace */
+    ngx_uint_t                     ns_index;   /* of its counters */
     u_char                         ns_digest[16];
     ngx_str_t                      prefix;     /* empty: last segment */
 
@@ -98,6 +100,7 @@ struct ngx_http_binarize_loc_conf_s {
     ngx_array_t                   *headers;    /* of .._header_t */
     ngx_flag_t                     intercept_errors;
     ngx_http_binarize_placeholder_t *placeholder; /* NULL: off */
+    ngx_uint_t                     status;     /* .._status_e, the page */
 
     /* the token source as configured, then the one it resolves to */
     ngx_uint_t                     token_source;  /* unset: inherited */
@@ -206,6 +209,7 @@ struct ngx_http_binarize_result_s {
 /* one client request */
 typedef struct {
     ngx_http_request_t            *request;
+    ngx_http_binarize_loc_conf_t  *conf;
     u_char                         key[32];    /* of L1 and flights */
     u_char                         guid[BINARIZE_GUID_SIZE];
     binarize_format_e              format;

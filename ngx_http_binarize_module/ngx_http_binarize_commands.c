@@ -1,6 +1,7 @@
 
 #include "ngx_http_binarize_conf.h"
 #include "ngx_http_binarize_placeholder.h"
+#include "ngx_http_binarize_status.h"
 
 
 static char *ngx_http_binarize_pass(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -22,6 +23,8 @@ static char *ngx_http_binarize_bearer_file(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_http_binarize_redis(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_binarize_set_header(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_binarize_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_binarize_positive_time(ngx_conf_t *cf, void *post,
     void *data);
@@ -45,6 +48,14 @@ static char *ngx_http_binarize_ssl_password_file(ngx_conf_t *cf,
 static ngx_conf_enum_t  ngx_http_binarize_formats[] = {
     { ngx_string("png"), BINARIZE_FORMAT_PNG },
     { ngx_string("json"), BINARIZE_FORMAT_JSON },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_enum_t  ngx_http_binarize_status_formats[] = {
+    { ngx_string("prometheus"), NGX_HTTP_BINARIZE_STATUS_PROMETHEUS },
+    { ngx_string("json"), NGX_HTTP_BINARIZE_STATUS_JSON },
+    { ngx_string("html"), NGX_HTTP_BINARIZE_STATUS_HTML },
     { ngx_null_string, 0 }
 };
 
@@ -197,6 +208,13 @@ ngx_command_t  ngx_http_binarize_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("binarize_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_binarize_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_binarize_loc_conf_t, status),
+      &ngx_http_binarize_status_formats },
 
     { ngx_string("binarize_intercept_errors"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_FLAG,
@@ -386,6 +404,10 @@ ngx_http_binarize_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (blcf->target) {
         return "is duplicate";
+    }
+
+    if (blcf->status != NGX_CONF_UNSET_UINT) {
+        return "can not be in a location with \"binarize_status\"";
     }
 
     value = cf->args->elts;
@@ -883,6 +905,35 @@ ngx_http_binarize_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     return (ngx_http_compile_complex_value(&ccv) == NGX_OK) ? NGX_CONF_OK
                                                             : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_binarize_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_binarize_loc_conf_t *blcf = conf;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (blcf->status != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    if (blcf->target) {
+        return "can not be in a location with \"binarize_pass\"";
+    }
+
+    if (cf->args->nelts == 1) {
+        blcf->status = NGX_HTTP_BINARIZE_STATUS_AUTO;
+
+    } else if (ngx_conf_set_enum_slot(cf, cmd, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_binarize_status_handler;
+
+    return NGX_CONF_OK;
 }
 
 

@@ -79,6 +79,7 @@ ngx_http_binarize_create_loc_conf(ngx_conf_t *cf)
     conf->max_size = NGX_CONF_UNSET_SIZE;
     conf->intercept_errors = NGX_CONF_UNSET;
     conf->placeholder = NGX_CONF_UNSET_PTR;
+    conf->status = NGX_CONF_UNSET_UINT;
     conf->token_source = NGX_CONF_UNSET_UINT;
     conf->redis = NGX_CONF_UNSET_PTR;
 

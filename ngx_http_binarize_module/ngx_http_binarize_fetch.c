@@ -1,5 +1,6 @@
 
 #include "ngx_http_binarize_fetch.h"
+#include "ngx_http_binarize_metrics.h"
 
 
 /* what the envelope's buffer begins with, bytes */
@@ -134,6 +135,8 @@ ngx_http_binarize_fetch_start(ngx_http_binarize_fetch_t *fetch)
         return NGX_ERROR;
     }
 
+    fetch->started_us = ngx_http_binarize_metric_clock_us();
+
     return ngx_http_binarize_call_start(call);
 }
 
@@ -185,6 +188,8 @@ ngx_http_binarize_fetch_on_body(ngx_http_binarize_call_t *call, u_char *data,
     ngx_http_binarize_fetch_t  *fetch;
 
     fetch = call->data;
+
+    fetch->received += size;
 
     fetch->scan.next_in = data;
     fetch->scan.avail_in = size;

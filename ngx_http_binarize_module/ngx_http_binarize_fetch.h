@@ -54,6 +54,8 @@ struct ngx_http_binarize_fetch_s {
     binarize_scan_t                 scan;
     binarize_png_t                  png;
     EVP_MD_CTX                     *sha;
+    uint64_t                        started_us;  /* for the metrics */
+    size_t                          received;    /* bytes of body */
     unsigned                        blob_ready:1;
     unsigned                        png_bad:1;
     u_char                          bounce[64];

@@ -1,4 +1,5 @@
 
+#include "ngx_http_binarize_metrics.h"
 #include "ngx_http_binarize_nodes.h"
 
 
@@ -50,6 +51,7 @@ ngx_http_binarize_flight_join(ngx_http_request_t *r,
 
     ctx->flight = flight;
     ngx_queue_insert_tail(&flight->waiters, &ctx->queue);
+    ngx_http_binarize_gauge_add(flight->zone, NGX_HTTP_BINARIZE_G_WAITING, 1);
 
     if (flight->sleeping) {
         (void) ngx_http_binarize_flight_patient(ctx);
@@ -72,6 +74,7 @@ ngx_http_binarize_flight_leave(ngx_http_binarize_ctx_t *ctx)
 
     ngx_queue_remove(&ctx->queue);
     ctx->flight = NULL;
+    ngx_http_binarize_gauge_add(flight->zone, NGX_HTTP_BINARIZE_G_WAITING, -1);
 
     if (ctx->deadline.timer_set) {
         ngx_del_timer(&ctx->deadline);
@@ -303,6 +306,7 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
         return;
     }
 
+    ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_LED);
     ngx_http_binarize_lead(flight);
 }
 
@@ -341,6 +345,8 @@ ngx_http_binarize_flight_claim_locked(ngx_http_binarize_flight_t *flight,
             sf[i].deadline_ms = ngx_current_msec + NGX_HTTP_BINARIZE_LEASE_MS;
             sf[i].leader = ngx_pid;
 
+            ngx_http_binarize_metric_inc(flight->zone,
+                                         NGX_HTTP_BINARIZE_M_TAKEOVERS);
             return &sf[i];
         }
 
@@ -387,6 +393,10 @@ ngx_http_binarize_flight_follow(ngx_http_binarize_flight_t *flight)
     flight->following = 1;
     flight->followed = 1;
     ngx_queue_insert_tail(&flight->zone->followers, &flight->queue);
+
+    ngx_http_binarize_metric_inc(flight->zone, NGX_HTTP_BINARIZE_M_FOLLOWED);
+    ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
+                                 NGX_HTTP_BINARIZE_G_FOLLOWING);
 
     /* a wake-up does not cover a dead leader */
 
@@ -563,6 +573,8 @@ ngx_http_binarize_flight_land_pending(ngx_http_binarize_flight_t *flight,
     flight->looked_up = 0;
     flight->sleeping = 1;
     flight->state = ngx_http_binarize_flight_look;
+    ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
+                                 NGX_HTTP_BINARIZE_G_SLEEPING);
 
     left_ms = (ngx_msec_int_t) (result->expires_ms - ngx_current_msec);
     ngx_add_timer(&flight->event, (ngx_msec_t) ngx_max(left_ms, 1));
@@ -667,6 +679,7 @@ ngx_http_binarize_flight_answer(ngx_http_binarize_ctx_t *ctx,
 
     ctx->flight = NULL;
     ngx_queue_remove(&ctx->queue);
+    ngx_http_binarize_gauge_add(flight->zone, NGX_HTTP_BINARIZE_G_WAITING, -1);
 
     if (ctx->deadline.timer_set) {
         ngx_del_timer(&ctx->deadline);
@@ -692,6 +705,9 @@ ngx_http_binarize_flight_answer(ngx_http_binarize_ctx_t *ctx,
 static void
 ngx_http_binarize_flight_free(ngx_http_binarize_flight_t *flight)
 {
+    ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
+                                 NGX_HTTP_BINARIZE_G_NONE);
+
     if (flight->event.timer_set) {
         ngx_del_timer(&flight->event);
     }

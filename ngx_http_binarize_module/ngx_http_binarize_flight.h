@@ -60,6 +60,8 @@ struct ngx_http_binarize_flight_s {
     int64_t                            state_ttl_ms;
     uint32_t                           state_repeat;
 
+    ngx_uint_t                         gauge;      /* its state's */
+    uint64_t                           redis_us;   /* asked */
     ngx_uint_t                         tries;
     ngx_log_t                         *log;
     ngx_pool_t                        *pool;

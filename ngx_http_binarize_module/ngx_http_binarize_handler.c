@@ -1,6 +1,7 @@
 
 #include "ngx_http_binarize_answer.h"
 #include "ngx_http_binarize_flight.h"
+#include "ngx_http_binarize_metrics.h"
 
 
 static ngx_int_t ngx_http_binarize_parse_id(ngx_http_request_t *r,
@@ -26,6 +27,7 @@ ngx_int_t
 ngx_http_binarize_handler(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
+    ngx_pool_cleanup_t            *cln;
     ngx_http_binarize_ctx_t       *ctx;
     ngx_http_binarize_result_t    *result;
     ngx_http_binarize_problem_e    problem;
@@ -38,14 +40,20 @@ ngx_http_binarize_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    ctx = ngx_pcalloc(r->pool, sizeof(*ctx));
-    if (ctx == NULL) {
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(*ctx));
+    if (cln == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    cln->handler = ngx_http_binarize_metric_request;
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(*ctx));
 
     ngx_http_set_ctx(r, ctx, ngx_http_binarize_module);
 
     ctx->request = r;
+    ctx->conf = conf;
     ctx->started_ms = ngx_current_msec;
 
     rc = ngx_http_binarize_parse_id(r, conf, ctx);
@@ -364,6 +372,8 @@ ngx_http_binarize_resume(ngx_http_binarize_ctx_t *ctx,
     ngx_http_set_log_request(c->log, r);
 
     ctx->waited_ms = ngx_current_msec - ctx->started_ms;
+    ngx_http_binarize_metric_wait(ctx->conf->zone->data,
+                                  (uint64_t) ctx->waited_ms * 1000);
 
     r->read_event_handler = ngx_http_block_reading;
 

@@ -1,4 +1,5 @@
 
+#include "ngx_http_binarize_metrics.h"
 #include "ngx_http_binarize_nodes.h"
 
 
@@ -189,6 +190,12 @@ ngx_http_binarize_keep_l2(ngx_http_binarize_flight_t *flight,
         == NGX_OK)
     {
         result->kept = 1;
+        ngx_http_binarize_metric_inc(flight->zone,
+                                     NGX_HTTP_BINARIZE_M_REDIS_STORE_SENT);
+
+    } else {
+        ngx_http_binarize_metric_inc(flight->zone,
+                                    NGX_HTTP_BINARIZE_M_REDIS_STORE_UNUSABLE);
     }
 
     if (p) {

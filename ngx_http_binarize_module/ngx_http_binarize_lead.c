@@ -1,4 +1,5 @@
 
+#include "ngx_http_binarize_metrics.h"
 #include "ngx_http_binarize_nodes.h"
 
 
@@ -40,14 +41,20 @@ ngx_http_binarize_lead(ngx_http_binarize_flight_t *flight)
     if (conf->redis && !flight->looked_up) {
 
         flight->looked_up = 1;
+        flight->redis_us = ngx_http_binarize_metric_clock_us();
 
         if (ngx_http_binarize_l2_get(conf->redis, &conf->ns, flight->guid,
                                      conf->max_size,
                                      ngx_http_binarize_lead_on_l2, flight)
             != NULL)
         {
+            ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
+                                         NGX_HTTP_BINARIZE_G_REDIS);
             return;
         }
+
+        ngx_http_binarize_metric_inc(flight->zone,
+                                     NGX_HTTP_BINARIZE_M_REDIS_UNUSABLE);
     }
 
     ngx_http_binarize_lead_get_token(flight);
@@ -61,6 +68,9 @@ ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
     ngx_http_binarize_flight_t *flight = data;
 
     ngx_http_binarize_result_t  *result;
+
+    ngx_http_binarize_metric_redis_lookup(flight->zone, rc,
+                      ngx_http_binarize_metric_clock_us() - flight->redis_us);
 
     if (rc == NGX_DECLINED) {
         ngx_http_binarize_nodes_ask(flight);
@@ -114,6 +124,8 @@ ngx_http_binarize_lead_get_token(ngx_http_binarize_flight_t *flight)
                                      &flight->bearer, &flight->token_waiter,
                                      &problem, &retry_after_s);
     if (rc == NGX_AGAIN) {
+        ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
+                                     NGX_HTTP_BINARIZE_G_TOKEN);
         return;
     }
 
@@ -176,6 +188,13 @@ ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight)
     }
 
     if (ngx_http_binarize_fetch_start(fetch) == NGX_OK) {
+        ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
+                                     NGX_HTTP_BINARIZE_G_FETCHING);
+        if (flight->pending) {
+            ngx_http_binarize_metric_inc(flight->zone,
+                                         NGX_HTTP_BINARIZE_M_POLLS);
+        }
+
         return;
     }
 
@@ -193,6 +212,8 @@ ngx_http_binarize_lead_on_fetch(ngx_http_binarize_fetch_t *fetch)
 
     flight = fetch->data;
     flight->tries += fetch->tries;
+
+    ngx_http_binarize_metric_fetch(flight->conf, fetch);
 
     ngx_explicit_memzero(fetch->token.data, fetch->token.len);
 

@@ -1,6 +1,7 @@
 
 #include "ngx_http_binarize_conf.h"
 #include "ngx_http_binarize_job.h"
+#include "ngx_http_binarize_metrics.h"
 #include "ngx_http_binarize_nodes.h"
 #include "ngx_http_binarize_peer.h"
 
@@ -124,6 +125,10 @@ ngx_http_binarize_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    if (ngx_http_binarize_metrics_init_process(cycle, bmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     zp = bmcf->zones.elts;
 
     for (i = 0; i < bmcf->zones.nelts; i++) {
@@ -170,6 +175,8 @@ ngx_http_binarize_exit_process(ngx_cycle_t *cycle)
     for (i = 0; i < bmcf->zones.nelts; i++) {
         ngx_http_binarize_zone_exit_process(zp[i]->data);
     }
+
+    ngx_http_binarize_metrics_exit_process(bmcf);
 }
 
 
@@ -230,19 +237,6 @@ ngx_http_binarize_variable_cache(ngx_http_request_t *r,
 {
     ngx_http_binarize_ctx_t  *ctx;
 
-    /* by ngx_http_binarize_source_e */
-
-    static ngx_str_t  names[] = {
-        ngx_null_string,
-        ngx_string("L1"),
-        ngx_string("REDIS"),
-        ngx_string("MISS"),
-        ngx_string("COLLAPSED"),
-        ngx_string("NEGATIVE"),
-        ngx_string("PENDING"),
-        ngx_string("BYPASS")
-    };
-
     ctx = ngx_http_binarize_variable_ctx(r, v);
 
     if (ctx == NULL) {
@@ -254,8 +248,8 @@ ngx_http_binarize_variable_cache(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    v->len = names[ctx->source].len;
-    v->data = names[ctx->source].data;
+    v->data = (u_char *) ngx_http_binarize_source_name(ctx->source);
+    v->len = ngx_strlen(v->data);
 
     return NGX_OK;
 }

@@ -1,4 +1,5 @@
 
+#include "ngx_http_binarize_metrics.h"
 #include "ngx_http_binarize_nodes.h"
 #include "core/state.h"
 
@@ -272,6 +273,9 @@ ngx_http_binarize_nodes_decide(ngx_http_binarize_flight_t *flight)
     rc = flight->lease_rc;
     result = ngx_http_binarize_nodes_read_state(flight);
 
+    ngx_http_binarize_metric_lease(flight->zone, rc,
+                                   result || flight->landed);
+
     /* a result that is there but no good (see _l2.c) is looked up only once */
 
     if (flight->landed && flight->relooked) {
@@ -394,6 +398,8 @@ ngx_http_binarize_nodes_wait(ngx_http_binarize_flight_t *flight)
 
     flight->followed = 1;
     flight->remote = 1;
+    ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
+                                 NGX_HTTP_BINARIZE_G_REMOTE);
     ngx_queue_insert_tail(&bmcf->remote, &flight->queue);
 
     ngx_http_binarize_flight_renew(flight, NGX_HTTP_BINARIZE_LEASE_MS);

@@ -107,6 +107,26 @@ ngx_http_binarize_redis_stats(ngx_http_binarize_redis_t *redis)
 }
 
 
+void
+ngx_http_binarize_redis_watch(ngx_http_binarize_redis_t *redis,
+    void (*handler)(void *data), void *data)
+{
+    redis->watch = handler;
+    redis->watch_data = data;
+}
+
+
+/* the watcher, that a number has changed */
+
+void
+ngx_http_binarize_redis_tell(ngx_http_binarize_redis_t *redis)
+{
+    if (redis->watch) {
+        redis->watch(redis->watch_data);
+    }
+}
+
+
 ngx_int_t
 ngx_http_binarize_redis_init_process(ngx_cycle_t *cycle, ngx_array_t *endpoints)
 {
@@ -263,6 +283,8 @@ ngx_http_binarize_redis_command(ngx_http_binarize_redis_t *redis,
     if (!redis->timer.timer_set) {
         ngx_add_timer(&redis->timer, redis->conf.timeout_ms);
     }
+
+    ngx_http_binarize_redis_tell(redis);
 
     return NGX_OK;
 }
@@ -427,6 +449,8 @@ ngx_http_binarize_redis_on_reply(void *data,
             ngx_http_binarize_redis_accepted(redis, call->kind);
         }
     }
+
+    ngx_http_binarize_redis_tell(redis);
 
     if (call->handler) {
         call->handler(call->data, rc, reply);

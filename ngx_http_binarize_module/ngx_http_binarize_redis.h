@@ -126,6 +126,13 @@ ngx_http_binarize_redis_stats_t *ngx_http_binarize_redis_stats(
     ngx_http_binarize_redis_t *redis);
 
 /*
+ * From now on handler(data) is called when the numbers, or whether it is
+ * usable, may have changed; it must not issue commands.
+ */
+void ngx_http_binarize_redis_watch(ngx_http_binarize_redis_t *redis,
+    void (*handler)(void *data), void *data);
+
+/*
  * 1 if Redis has lately refused a write (full, read-only, not allowed ...)
  * and it is not yet time to try the next
  */

@@ -62,6 +62,7 @@ ngx_http_binarize_redis_connect(ngx_http_binarize_redis_t *redis)
     redis->broken = 0;
 
     redis->stats.connects++;
+    ngx_http_binarize_redis_tell(redis);
 
     if (redis->retry.timer_set) {
         ngx_del_timer(&redis->retry);
@@ -273,6 +274,8 @@ ngx_http_binarize_redis_on_ping(void *data, ngx_int_t rc, redisReply *reply)
     {
         redis->refusals[NGX_HTTP_BINARIZE_REDIS_READ].word[0] = '\0';
     }
+
+    ngx_http_binarize_redis_tell(redis);
 }
 
 
@@ -354,6 +357,8 @@ ngx_http_binarize_redis_failed(ngx_http_binarize_redis_t *redis,
     level = redis->down ? NGX_LOG_INFO
                         : redis->listener ? NGX_LOG_WARN : NGX_LOG_ERR;
     redis->down = 1;
+
+    ngx_http_binarize_redis_tell(redis);
 
     ngx_log_error(level, redis->log, 0, "redis \"%V\" is not usable: %s",
                   &redis->conf.name, reason);

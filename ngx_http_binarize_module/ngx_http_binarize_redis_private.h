@@ -38,6 +38,8 @@ struct ngx_http_binarize_redis_s {
     /* this worker's */
 
     ngx_http_binarize_redis_stats_t       stats;
+    void                                (*watch)(void *data);
+    void                                 *watch_data;
     ngx_http_binarize_redis_adapter_t    *adapter;     /* NULL: none */
     ngx_uint_t                            address;     /* the next to try */
     ngx_msec_t                            ready_at;
@@ -77,6 +79,7 @@ struct ngx_http_binarize_redis_s {
 void ngx_http_binarize_redis_start(ngx_http_binarize_redis_t *redis,
     ngx_log_t *log);
 void ngx_http_binarize_redis_stop(ngx_http_binarize_redis_t *redis);
+void ngx_http_binarize_redis_tell(ngx_http_binarize_redis_t *redis);
 void ngx_http_binarize_redis_on_reply(void *data,
     ngx_http_binarize_redis_call_t *call, redisReply *reply);
 

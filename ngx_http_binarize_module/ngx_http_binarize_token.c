@@ -1,5 +1,6 @@
 
 #include "ngx_http_binarize_token_call.h"
+#include "ngx_http_binarize_metrics.h"
 #include "ngx_http_binarize_zone.h"
 
 
@@ -381,6 +382,9 @@ ngx_http_binarize_token_store(ngx_http_binarize_token_t *token,
 
     zone = token->shm_zone->data;
 
+    ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_TOKEN_CALLS
+                                       + NGX_HTTP_BINARIZE_OK);
+
     ngx_shmtx_lock(&zone->shpool->mutex);
 
     st = ngx_http_binarize_token_slot_locked(zone, token);
@@ -470,6 +474,9 @@ ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
     if (call->retry_after_s > pause_s) {
         pause_s = call->retry_after_s;
     }
+
+    ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_TOKEN_CALLS
+                                       + problem);
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "binarize got no token from \"%V\": status %ui%s%s, "

@@ -1,6 +1,7 @@
 
 #include "ngx_http_binarize_zone.h"
 #include "ngx_http_binarize_flight.h"
+#include "ngx_http_binarize_metrics.h"
 
 #include <openssl/rand.h>
 #include <sys/eventfd.h>
@@ -58,6 +59,7 @@ ngx_http_binarize_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         zone->shm = old->shm;
         zone->shm_flights = old->shm_flights;
         zone->store = old->store;
+        zone->metrics = old->metrics;
         return NGX_OK;
     }
 
@@ -96,6 +98,10 @@ ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
     }
 
     zone->shm_flights = (ngx_http_binarize_shm_flight_t *) (zone->shm + 1);
+
+    if (ngx_http_binarize_metrics_format(zone) != NGX_OK) {
+        goto too_small;
+    }
 
     /* the rest, and nothing is left for anybody to allocate */
 
@@ -256,7 +262,7 @@ ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone)
 static void
 ngx_http_binarize_zone_on_wake(ngx_event_t *ev)
 {
-    uint64_t                   n;
+    uint64_t                   n, sent_us;
     ngx_connection_t          *c;
     ngx_http_binarize_zone_t  *zone;
 
@@ -270,8 +276,12 @@ ngx_http_binarize_zone_on_wake(ngx_event_t *ev)
 
     /* before looking: who publishes afterwards wakes again */
 
+    sent_us = zone->shm->woken[ngx_process_slot];
     zone->shm->woken[ngx_process_slot] = 0;
     ngx_memory_barrier();
+
+    ngx_http_binarize_metric_wake(zone, ngx_http_binarize_metric_clock_us()
+                                        - sent_us);
 
     ngx_http_binarize_token_wake(zone);
     ngx_http_binarize_flight_wake(zone);
@@ -281,10 +291,11 @@ ngx_http_binarize_zone_on_wake(ngx_event_t *ev)
 void
 ngx_http_binarize_zone_wake(ngx_http_binarize_zone_t *zone, uint64_t *slots)
 {
-    uint64_t    bits, one;
+    uint64_t    bits, one, now_us;
     ngx_uint_t  i, slot;
 
     one = 1;
+    now_us = ngx_http_binarize_metric_clock_us();
 
     for (i = 0; i < NGX_HTTP_BINARIZE_SLOTS / 64; i++) {
 
@@ -293,10 +304,12 @@ ngx_http_binarize_zone_wake(ngx_http_binarize_zone_t *zone, uint64_t *slots)
             slot = i * 64 + __builtin_ctzll(bits);
 
             if (slot >= zone->shm->nwake_fds
-                || !ngx_atomic_cmp_set(&zone->shm->woken[slot], 0, 1))
+                || !ngx_atomic_cmp_set(&zone->shm->woken[slot], 0, now_us))
             {
                 continue;
             }
+
+            ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_WAKES_SENT);
 
             if (write(zone->shm->wake_fds[slot], &one, sizeof(one)) == -1
                 && ngx_errno != NGX_EAGAIN)

@@ -5,11 +5,13 @@
  *   +------------+--------------------------------------------------------+
  *   | slab pool  | nginx's; its mutex is the only one used (the master    |
  *   |            | releases it when a worker dies), and it is emptied by  |
- *   |            | the two allocations below: what a worker that dies     |
+ *   |            | the allocations below: what a worker that dies         |
  *   |            | inside the allocator leaves behind can not be repaired |
  *   +------------+--------------------------------------------------------+
  *   | shm        | ngx_http_binarize_shm_t: wake-ups, tokens; behind it   |
  *   |            | the records of flights                                 |
+ *   +------------+--------------------------------------------------------+
+ *   | metrics    | counters and gauges, see _metrics.h                    |
  *   +------------+--------------------------------------------------------+
  *   | store      | the L1 cache, see core/store.h                         |
  *   +------------+--------------------------------------------------------+
@@ -35,7 +37,7 @@ typedef struct {
     int                             wake_fds[NGX_HTTP_BINARIZE_SLOTS];
     ngx_uint_t                      nwake_fds;
 
-    /* 1: written to and not read yet */
+    /* when it was written to, microseconds; 0: it was read since */
     ngx_atomic_t                    woken[NGX_HTTP_BINARIZE_SLOTS];
 
     ngx_uint_t                      nflights;    /* a multiple of WAYS */
@@ -58,6 +60,11 @@ typedef struct {
 } ngx_http_binarize_shm_flight_t;
 
 
+/* see _metrics.h */
+typedef struct ngx_http_binarize_shm_metrics_s  ngx_http_binarize_shm_metrics_t;
+typedef struct ngx_http_binarize_gauges_s       ngx_http_binarize_gauges_t;
+
+
 /* this process' view of a zone; shm_zone->data */
 struct ngx_http_binarize_zone_s {
     ngx_shm_zone_t                 *shm_zone;
@@ -66,7 +73,10 @@ struct ngx_http_binarize_zone_s {
     ngx_http_binarize_shm_t        *shm;
     ngx_http_binarize_shm_flight_t *shm_flights;
     binarize_store_t               *store;
+    ngx_http_binarize_shm_metrics_t *metrics;
 
+    uint64_t                       *counters;   /* this worker's block */
+    ngx_http_binarize_gauges_t     *gauges;     /* this worker's */
     uint32_t                       *pins;       /* this worker's, by block */
 
     ngx_rbtree_t                    flights;    /* this worker's, by key */
