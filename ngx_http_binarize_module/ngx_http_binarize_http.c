@@ -267,7 +267,9 @@ ngx_http_binarize_call_on_job_end(void *data)
         ngx_delete_posted_event(&call->resume);
     }
 
-    rc = call->job->rc;
+    /* a body that was cut short ends the job with NGX_OK all the same */
+
+    rc = (call->job->rc == NGX_OK) ? call->rc : call->job->rc;
     call->tries = call->peer.tries;
 
     if (!call->head_done) {
@@ -379,6 +381,8 @@ ngx_http_binarize_call_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
     ngx_http_binarize_call_t  *call;
 
     call = ngx_http_get_module_ctx(r, ngx_http_binarize_module);
+
+    call->rc = rc;
 
     if (rc != NGX_OK
         || !call->head_done

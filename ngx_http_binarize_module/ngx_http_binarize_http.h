@@ -61,6 +61,7 @@ struct ngx_http_binarize_call_s {
     size_t                          discarded;
     size_t                          turn_size;    /* read in one go */
     ngx_event_t                     resume;
+    ngx_int_t                       rc;           /* of the upstream */
 
     unsigned                        status_done:1;
     unsigned                        head_done:1;
