@@ -231,6 +231,7 @@ typedef struct {
     unsigned                       vary:1;
     unsigned                       patient:1;  /* deadline has not passed */
     unsigned                       prefer:1;   /* Prefer: wait was applied */
+    unsigned                       headed:1;   /* its headers are set */
     unsigned                       done:1;
 } ngx_http_binarize_ctx_t;
 
@@ -238,7 +239,13 @@ typedef struct {
 /* _handler.c */
 ngx_int_t ngx_http_binarize_handler(ngx_http_request_t *r);
 
-/* _answer.c: the slug of a problem */
+/*
+ * Whether what the request's URL is answered with depends on Accept: it has
+ * neither a suffix nor an argument "format".
+ */
+ngx_uint_t ngx_http_binarize_varies(ngx_http_request_t *r);
+
+/* _problem.c: the slug of a problem */
 const char *ngx_http_binarize_problem_name(
     ngx_http_binarize_problem_e problem);
 

@@ -20,4 +20,67 @@ ngx_int_t ngx_http_binarize_answer_problem(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_problem_e problem);
 
 
+/*
+ * _answer_header.c; each returns NGX_ERROR if there is no memory.
+ */
+
+/* installs the filter that looks after what nginx itself answers here */
+void ngx_http_binarize_header_init_filter(void);
+
+/* takes back what another location has set before an internal redirect */
+void ngx_http_binarize_header_reset(ngx_http_request_t *r);
+
+/* NULL: no memory.  name and value live as long as the request */
+ngx_table_elt_t *ngx_http_binarize_header_push(ngx_http_request_t *r,
+    const char *name, ngx_str_t *value);
+
+/* what all answers have; without a result no Cache-Status */
+ngx_int_t ngx_http_binarize_header_common(ngx_http_request_t *r,
+    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result);
+
+/* Cache-Control; once more: another value for it */
+ngx_int_t ngx_http_binarize_header_cache_control(ngx_http_request_t *r,
+    ngx_str_t *value);
+
+/* Cache-Control of all but a result: only NotExist may be kept, for a while */
+ngx_int_t ngx_http_binarize_header_expiry(ngx_http_request_t *r,
+    ngx_http_binarize_result_t *result);
+
+/* at least one second is said */
+ngx_int_t ngx_http_binarize_header_retry_after(ngx_http_request_t *r,
+    time_t seconds);
+
+/* the strong ETag of BINARIZE_ETAG_SIZE hex digits */
+ngx_int_t ngx_http_binarize_header_etag(ngx_http_request_t *r, u_char *etag);
+
+
+/*
+ * _answer_body.c; NULL: no memory.
+ */
+
+/* the pieces where they lie: they stay until the request's pool is gone */
+ngx_chain_t *ngx_http_binarize_body_png(ngx_http_request_t *r,
+    ngx_http_binarize_result_t *result);
+
+/* the cloud's own document, with the payload put back into its place */
+ngx_chain_t *ngx_http_binarize_body_json(ngx_http_request_t *r,
+    ngx_http_binarize_result_t *result);
+
+/* bytes of the above */
+off_t ngx_http_binarize_body_json_size(ngx_http_binarize_result_t *result);
+
+
+/*
+ * _problem.c: the status of a problem, and its document, by RFC 9457.
+ */
+
+ngx_uint_t ngx_http_binarize_problem_status(
+    ngx_http_binarize_problem_e problem);
+
+/* result may be NULL; NGX_ERROR: no memory */
+ngx_int_t ngx_http_binarize_problem_body(ngx_http_request_t *r,
+    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result,
+    ngx_http_binarize_problem_e problem, ngx_str_t *body);
+
+
 #endif /* _NGX_HTTP_BINARIZE_ANSWER_H_INCLUDED_ */

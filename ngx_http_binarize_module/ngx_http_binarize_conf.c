@@ -400,6 +400,12 @@ ngx_http_binarize_merge_gateway(ngx_conf_t *cf,
         return NGX_OK;
     }
 
+    /* RFC 9110 13.1.3: a later date is as good; nginx's default is "exact" */
+
+    if (clcf->if_modified_since == NGX_HTTP_IMS_EXACT) {
+        clcf->if_modified_since = NGX_HTTP_IMS_BEFORE;
+    }
+
     if (ngx_http_binarize_target_resolve(cf, "binarize_pass", conf->target,
                                          clcf->resolver)
         != NGX_OK)

@@ -52,6 +52,10 @@ ngx_http_binarize_handler(ngx_http_request_t *r)
 
     ngx_http_set_ctx(r, ctx, ngx_http_binarize_module);
 
+    if (r->internal) {
+        ngx_http_binarize_header_reset(r);
+    }
+
     ctx->request = r;
     ctx->conf = conf;
     ctx->started_ms = ngx_current_msec;
@@ -93,6 +97,22 @@ ngx_http_binarize_handler(ngx_http_request_t *r)
     }
 
     return ngx_http_binarize_wait(r, conf, ctx);
+}
+
+
+ngx_uint_t
+ngx_http_binarize_varies(ngx_http_request_t *r)
+{
+    ngx_http_binarize_ctx_t        ctx;
+    ngx_http_binarize_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_binarize_module);
+
+    ngx_memzero(&ctx, sizeof(ctx));
+
+    (void) ngx_http_binarize_parse_id(r, conf, &ctx);
+
+    return ctx.vary;
 }
 
 

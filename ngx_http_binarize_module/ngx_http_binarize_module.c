@@ -1,4 +1,5 @@
 
+#include "ngx_http_binarize_answer.h"
 #include "ngx_http_binarize_conf.h"
 #include "ngx_http_binarize_job.h"
 #include "ngx_http_binarize_metrics.h"
@@ -101,6 +102,9 @@ ngx_http_binarize_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_binarize_postconfiguration(ngx_conf_t *cf)
 {
+    /* the jobs' go before ours: a job is no client's request */
+
+    ngx_http_binarize_header_init_filter();
     ngx_http_binarize_job_init_filters();
 
     return ngx_http_binarize_check_conf(cf);

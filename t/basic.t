@@ -206,8 +206,10 @@ for my $case (['/b', 1000], ['/l1', 400_000], ['/redis', 400_000]) {
            join('', map { substr($png, $_, 9001) } @at), 'many ranges');
     }
 
-    is(get("$at/$id", Range => 'bytes=0-9', -method => 'HEAD')->{status}, 206,
-       'a HEAD with a range');
+    # 14.2: range handling is defined for GET only
+    answer_is(get("$at/$id", Range => 'bytes=0-9', -method => 'HEAD'), [200,
+              'Content-Length' => $n, 'Content-Range' => undef,
+              'Accept-Ranges' => 'bytes', body => ''], 'a HEAD with a range');
 }
 
 
