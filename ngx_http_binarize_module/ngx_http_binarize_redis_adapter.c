@@ -6,6 +6,7 @@
 #include <hiredis/async.h>
 #include "ngx_http_binarize_redis_adapter.h"
 #include "ngx_http_binarize_redis_frame.h"
+#include "ngx_http_binarize_redis_output.h"
 
 
 #define NGX_HTTP_BINARIZE_REDIS_READ_SIZE   65536
@@ -13,34 +14,14 @@
 /* a turn of the event loop reads no more from one connection */
 #define NGX_HTTP_BINARIZE_REDIS_READS       32
 
-#define NGX_HTTP_BINARIZE_REDIS_PIECE_SIZE  16384
-
 
 /* exported by hiredis, but declared in its private header only */
 void redisProcessCallbacks(redisAsyncContext *ac);
 
 
-typedef struct ngx_http_binarize_redis_piece_s  ngx_http_binarize_redis_piece_t;
-
-struct ngx_http_binarize_redis_piece_s {
-    ngx_http_binarize_redis_piece_t         *next;
-    u_char                                  *pos;
-    u_char                                  *last;
-    u_char                                  *end;
-};
-
-
-typedef struct {
-    ngx_http_binarize_redis_piece_t         *first;
-    ngx_http_binarize_redis_piece_t         *last;
-    size_t                                   size;
-} ngx_http_binarize_redis_output_t;
-
-
 struct ngx_http_binarize_redis_adapter_s {
     redisAsyncContext                       *context;
     ngx_connection_t                        *connection;
-    ngx_pool_t                              *pool;       /* for TLS */
     ngx_log_t                               *log;
 
     const ngx_http_binarize_redis_events_t  *events;
@@ -52,7 +33,6 @@ struct ngx_http_binarize_redis_adapter_s {
     ngx_event_t                              flush;
     ngx_http_binarize_redis_output_t         output;
     ngx_http_binarize_redis_output_t         held;
-    ngx_http_binarize_redis_piece_t         *spare;
     ngx_msec_t                               seen;
 
     redisReplyObjectFunctions               *hiredis_functions;
@@ -79,20 +59,12 @@ static void ngx_http_binarize_redis_adapter_on_connect(
 static void ngx_http_binarize_redis_adapter_tls_start(
     ngx_http_binarize_redis_adapter_t *adapter);
 static void ngx_http_binarize_redis_adapter_on_handshake(ngx_connection_t *c);
-static void ngx_http_binarize_redis_adapter_tls_free(ngx_connection_t *c);
 #endif
 static void ngx_http_binarize_redis_adapter_connected(
     ngx_http_binarize_redis_adapter_t *adapter);
 static void ngx_http_binarize_redis_adapter_on_flush(ngx_event_t *ev);
 static void ngx_http_binarize_redis_adapter_flush(
     ngx_http_binarize_redis_adapter_t *adapter);
-static u_char *ngx_http_binarize_redis_output_room(
-    ngx_http_binarize_redis_adapter_t *adapter,
-    ngx_http_binarize_redis_output_t *output, size_t size);
-static void ngx_http_binarize_redis_output_sent(
-    ngx_http_binarize_redis_adapter_t *adapter, size_t size);
-static void ngx_http_binarize_redis_output_free(
-    ngx_http_binarize_redis_output_t *output);
 static void ngx_http_binarize_redis_adapter_on_read(ngx_event_t *rev);
 static ngx_int_t ngx_http_binarize_redis_adapter_read(
     ngx_http_binarize_redis_adapter_t *adapter);
@@ -105,6 +77,8 @@ static void *ngx_http_binarize_redis_adapter_create_string(
     const redisReadTask *task, char *str, size_t len);
 static void ngx_http_binarize_redis_adapter_on_reply(redisAsyncContext *context,
     void *reply, void *data);
+static void ngx_http_binarize_redis_adapter_fail(
+    ngx_http_binarize_redis_adapter_t *adapter, const char *reason);
 static void ngx_http_binarize_redis_adapter_leave(
     ngx_http_binarize_redis_adapter_t *adapter);
 static void ngx_http_binarize_redis_adapter_notify(
@@ -317,7 +291,6 @@ ngx_http_binarize_redis_adapter_tls_start(
     ngx_http_binarize_redis_adapter_t *adapter)
 {
     ngx_int_t          rc;
-    X509_VERIFY_PARAM *param;
     ngx_connection_t  *c;
 
     c = adapter->connection;
@@ -326,42 +299,16 @@ ngx_http_binarize_redis_adapter_tls_start(
         return;
     }
 
-    adapter->closing = 1;
-    ngx_cpystrn((u_char *) adapter->reason, (u_char *) "TLS: no memory",
-                sizeof(adapter->reason));
+    rc = ngx_http_binarize_redis_tls_handshake(adapter->tls, c);
 
-    adapter->pool = ngx_create_pool(1024, adapter->log);
-    if (adapter->pool == NULL) {
+    if (c->ssl == NULL) {
+        ngx_http_binarize_redis_adapter_fail(adapter, "TLS: no memory");
         return;
     }
 
-    c->pool = adapter->pool;
-
-    if (ngx_ssl_create_connection(adapter->tls->ssl, c, NGX_SSL_CLIENT)
-        != NGX_OK)
-    {
-        return;
-    }
-
-    param = SSL_get0_param(c->ssl->connection);
-
-    if (adapter->tls->numeric) {
-        rc = X509_VERIFY_PARAM_set1_ip_asc(param, adapter->tls->host);
-
-    } else {
-        rc = X509_VERIFY_PARAM_set1_host(param, adapter->tls->host, 0)
-             && SSL_set_tlsext_host_name(c->ssl->connection,
-                                         adapter->tls->host);
-    }
-
-    if (rc != 1) {
-        return;
-    }
-
-    adapter->closing = 0;
     c->ssl->handler = ngx_http_binarize_redis_adapter_on_handshake;
 
-    if (ngx_ssl_handshake(c) != NGX_AGAIN) {
+    if (rc != NGX_AGAIN) {
         ngx_http_binarize_redis_adapter_on_handshake(c);
     }
 }
@@ -370,7 +317,8 @@ ngx_http_binarize_redis_adapter_tls_start(
 static void
 ngx_http_binarize_redis_adapter_on_handshake(ngx_connection_t *c)
 {
-    long                                rc;
+    u_char                              reason[128];
+    const char                         *error;
     ngx_http_binarize_redis_adapter_t  *adapter;
 
     adapter = c->data;
@@ -378,29 +326,18 @@ ngx_http_binarize_redis_adapter_on_handshake(ngx_connection_t *c)
     adapter->depth++;
 
     if (!c->ssl->handshaked) {
-        adapter->closing = 1;
-        ngx_cpystrn((u_char *) adapter->reason,
-                    (u_char *) "TLS handshake failed",
-                    sizeof(adapter->reason));
-        ngx_http_binarize_redis_adapter_leave(adapter);
-        return;
+        ngx_http_binarize_redis_adapter_fail(adapter, "TLS handshake failed");
+        goto done;
     }
 
-    /*
-     * OpenSSL checked chain and name, but leaves it to us to care: its own
-     * failure of the handshake would be logged by nginx at every try.
-     */
+    error = ngx_http_binarize_redis_tls_verify(c);
 
-    rc = SSL_get_verify_result(c->ssl->connection);
-
-    if (rc != X509_V_OK) {
-        adapter->closing = 1;
-        (void) ngx_snprintf((u_char *) adapter->reason,
-                            sizeof(adapter->reason) - 1,
-                            "TLS certificate: %s%Z",
-                            X509_verify_cert_error_string(rc));
-        ngx_http_binarize_redis_adapter_leave(adapter);
-        return;
+    if (error) {
+        (void) ngx_snprintf(reason, sizeof(reason), "TLS certificate: %s%Z",
+                            error);
+        reason[sizeof(reason) - 1] = '\0';
+        ngx_http_binarize_redis_adapter_fail(adapter, (char *) reason);
+        goto done;
     }
 
     c->read->handler = ngx_http_binarize_redis_adapter_on_read;
@@ -412,19 +349,9 @@ ngx_http_binarize_redis_adapter_on_handshake(ngx_connection_t *c)
 
     ngx_post_event(c->read, &ngx_posted_events);
 
+done:
+
     ngx_http_binarize_redis_adapter_leave(adapter);
-}
-
-
-static void
-ngx_http_binarize_redis_adapter_tls_free(ngx_connection_t *c)
-{
-    /* never waits for the other side */
-
-    c->ssl->no_wait_shutdown = 1;
-    c->ssl->no_send_shutdown = 1;
-
-    (void) ngx_ssl_shutdown(c);
 }
 
 #endif
@@ -451,7 +378,7 @@ ngx_http_binarize_redis_adapter_command(
     ngx_http_binarize_redis_call_t *call, ngx_uint_t argc, const char **argv,
     const size_t *argvlen, ngx_chain_t *last)
 {
-    u_char                            *p;
+    u_char                            *p, *start;
     size_t                             size, last_size;
     ngx_uint_t                         i;
     ngx_chain_t                       *cl;
@@ -479,7 +406,7 @@ ngx_http_binarize_redis_adapter_command(
 
     output = adapter->hold ? &adapter->held : &adapter->output;
 
-    p = ngx_http_binarize_redis_output_room(adapter, output, size);
+    p = ngx_http_binarize_redis_output_room(output, size, adapter->log);
 
     if (p == NULL
         || (call
@@ -488,9 +415,7 @@ ngx_http_binarize_redis_adapter_command(
                                       call, tag, 0)
                != REDIS_OK))
     {
-        adapter->closing = 1;
-        ngx_cpystrn((u_char *) adapter->reason, (u_char *) "no memory",
-                    sizeof(adapter->reason));
+        ngx_http_binarize_redis_adapter_fail(adapter, "no memory");
 
         if (!adapter->flush.posted) {
             ngx_post_event(&adapter->flush, &ngx_posted_events);
@@ -498,6 +423,8 @@ ngx_http_binarize_redis_adapter_command(
 
         return NGX_ERROR;
     }
+
+    start = p;
 
     p = ngx_sprintf(p, "*%ui\r\n", argc + (last != NULL));
 
@@ -519,8 +446,7 @@ ngx_http_binarize_redis_adapter_command(
         *p++ = LF;
     }
 
-    output->size += p - output->last->last;
-    output->last->last = p;
+    ngx_http_binarize_redis_output_add(output, p - start);
 
     if (adapter->connected && !adapter->hold && !adapter->blocked
         && !adapter->flush.posted)
@@ -545,21 +471,11 @@ ngx_http_binarize_redis_adapter_release(
 {
     adapter->hold = 0;
 
-    if (adapter->held.first == NULL) {
+    if (adapter->held.size == 0) {
         return;
     }
 
-    if (adapter->output.last) {
-        adapter->output.last->next = adapter->held.first;
-
-    } else {
-        adapter->output.first = adapter->held.first;
-    }
-
-    adapter->output.last = adapter->held.last;
-    adapter->output.size += adapter->held.size;
-
-    ngx_memzero(&adapter->held, sizeof(ngx_http_binarize_redis_output_t));
+    ngx_http_binarize_redis_output_join(&adapter->output, &adapter->held);
 
     if (!adapter->flush.posted) {
         ngx_post_event(&adapter->flush, &ngx_posted_events);
@@ -603,22 +519,22 @@ static void
 ngx_http_binarize_redis_adapter_flush(
     ngx_http_binarize_redis_adapter_t *adapter)
 {
-    ssize_t                           n;
-    ngx_connection_t                 *c;
-    ngx_http_binarize_redis_piece_t  *piece;
+    u_char            *p;
+    size_t             size;
+    ssize_t            n;
+    ngx_connection_t  *c;
 
     c = adapter->connection;
 
-    while (adapter->output.size) {
+    for ( ;; ) {
 
-        piece = adapter->output.first;
+        size = ngx_http_binarize_redis_output_next(&adapter->output, &p);
 
-        if (piece->pos == piece->last) {
-            ngx_http_binarize_redis_output_sent(adapter, 0);
-            continue;
+        if (size == 0) {
+            break;
         }
 
-        n = c->send(c, piece->pos, piece->last - piece->pos);
+        n = c->send(c, p, size);
 
         if (n == NGX_AGAIN) {
             adapter->blocked = 1;
@@ -626,115 +542,17 @@ ngx_http_binarize_redis_adapter_flush(
         }
 
         if (n <= 0) {
-            adapter->closing = 1;
-            ngx_cpystrn((u_char *) adapter->reason,
-                        (u_char *) "connection lost in sending",
-                        sizeof(adapter->reason));
+            ngx_http_binarize_redis_adapter_fail(adapter,
+                                                 "connection lost in sending");
             return;
         }
 
         adapter->stats->sent += n;
-        ngx_http_binarize_redis_output_sent(adapter, n);
+        ngx_http_binarize_redis_output_sent(&adapter->output, n);
     }
 
     if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
-        adapter->closing = 1;
-    }
-}
-
-
-/* room for size bytes in one piece: output->last->last */
-
-static u_char *
-ngx_http_binarize_redis_output_room(ngx_http_binarize_redis_adapter_t *adapter,
-    ngx_http_binarize_redis_output_t *output, size_t size)
-{
-    ngx_http_binarize_redis_piece_t  *piece;
-
-    piece = output->last;
-
-    if (piece && (size_t) (piece->end - piece->last) >= size) {
-        return piece->last;
-    }
-
-    if (adapter->spare && size <= NGX_HTTP_BINARIZE_REDIS_PIECE_SIZE) {
-        piece = adapter->spare;
-        adapter->spare = NULL;
-
-    } else {
-        size = ngx_max(size, NGX_HTTP_BINARIZE_REDIS_PIECE_SIZE);
-
-        piece = ngx_alloc(sizeof(ngx_http_binarize_redis_piece_t) + size,
-                          adapter->log);
-        if (piece == NULL) {
-            return NULL;
-        }
-
-        piece->end = (u_char *) (piece + 1) + size;
-    }
-
-    piece->next = NULL;
-    piece->pos = (u_char *) (piece + 1);
-    piece->last = piece->pos;
-
-    if (output->last) {
-        output->last->next = piece;
-
-    } else {
-        output->first = piece;
-    }
-
-    output->last = piece;
-
-    return piece->last;
-}
-
-
-/* of the first piece */
-
-static void
-ngx_http_binarize_redis_output_sent(ngx_http_binarize_redis_adapter_t *adapter,
-    size_t size)
-{
-    ngx_http_binarize_redis_piece_t   *piece;
-    ngx_http_binarize_redis_output_t  *output;
-
-    output = &adapter->output;
-    piece = output->first;
-
-    piece->pos += size;
-    output->size -= size;
-
-    if (piece->pos < piece->last) {
-        return;
-    }
-
-    output->first = piece->next;
-
-    if (output->first == NULL) {
-        output->last = NULL;
-    }
-
-    if (adapter->spare == NULL
-        && piece->end - (u_char *) (piece + 1)
-           == NGX_HTTP_BINARIZE_REDIS_PIECE_SIZE)
-    {
-        adapter->spare = piece;
-        return;
-    }
-
-    ngx_free(piece);
-}
-
-
-static void
-ngx_http_binarize_redis_output_free(ngx_http_binarize_redis_output_t *output)
-{
-    ngx_http_binarize_redis_piece_t  *piece, *next;
-
-    for (piece = output->first; piece; piece = next) {
-        next = piece->next;
-        ngx_free(piece);
+        ngx_http_binarize_redis_adapter_fail(adapter, "cannot add an event");
     }
 }
 
@@ -776,7 +594,8 @@ ngx_http_binarize_redis_adapter_on_read(ngx_event_t *rev)
             ngx_post_event(rev, &ngx_posted_next_events);
 
         } else if (ngx_handle_read_event(rev, 0) != NGX_OK) {
-            adapter->closing = 1;
+            ngx_http_binarize_redis_adapter_fail(adapter,
+                                                 "cannot add an event");
         }
     }
 
@@ -812,10 +631,9 @@ ngx_http_binarize_redis_adapter_read(ngx_http_binarize_redis_adapter_t *adapter)
     }
 
     if (n <= 0) {
-        adapter->closing = 1;
-        ngx_cpystrn((u_char *) adapter->reason,
-                    (u_char *) (n ? "connection lost" : "connection closed"),
-                    sizeof(adapter->reason));
+        ngx_http_binarize_redis_adapter_fail(adapter,
+                                             n ? "connection lost"
+                                               : "connection closed");
         return NGX_DONE;
     }
 
@@ -908,9 +726,7 @@ ngx_http_binarize_redis_adapter_reply_end(void *data)
         reply = NULL;
 
         if (redisReaderGetReply(reader, &reply) != REDIS_OK || reply == NULL) {
-            adapter->closing = 1;
-            ngx_cpystrn((u_char *) adapter->reason,
-                        (u_char *) "protocol error", sizeof(adapter->reason));
+            ngx_http_binarize_redis_adapter_fail(adapter, "protocol error");
             return NGX_DONE;
         }
 
@@ -936,9 +752,7 @@ ngx_http_binarize_redis_adapter_reply_end(void *data)
     /* frame and hiredis agree, or hiredis would run out of callbacks */
 
     if (reader->pos != reader->len) {
-        adapter->closing = 1;
-        ngx_cpystrn((u_char *) adapter->reason,
-                    (u_char *) "protocol error", sizeof(adapter->reason));
+        ngx_http_binarize_redis_adapter_fail(adapter, "protocol error");
         return NGX_DONE;
     }
 
@@ -1002,12 +816,26 @@ ngx_http_binarize_redis_adapter_close(
         return;
     }
 
-    adapter->closing = 1;
-    ngx_cpystrn((u_char *) adapter->reason, (u_char *) reason,
-                sizeof(adapter->reason));
+    ngx_http_binarize_redis_adapter_fail(adapter, reason);
 
     adapter->depth++;
     ngx_http_binarize_redis_adapter_leave(adapter);
+}
+
+
+/* the first reason counts */
+
+static void
+ngx_http_binarize_redis_adapter_fail(ngx_http_binarize_redis_adapter_t *adapter,
+    const char *reason)
+{
+    if (adapter->closing) {
+        return;
+    }
+
+    adapter->closing = 1;
+    ngx_cpystrn((u_char *) adapter->reason, (u_char *) reason,
+                sizeof(adapter->reason));
 }
 
 
@@ -1079,23 +907,15 @@ ngx_http_binarize_redis_adapter_on_cleanup(void *data)
     }
 
 #if (NGX_SSL)
-    if (c->ssl) {
-        ngx_http_binarize_redis_adapter_tls_free(c);
+    if (adapter->tls) {
+        ngx_http_binarize_redis_tls_free(c);
     }
 #endif
 
     ngx_close_connection(c);
 
-    if (adapter->pool) {
-        ngx_destroy_pool(adapter->pool);
-    }
-
     ngx_http_binarize_redis_output_free(&adapter->output);
     ngx_http_binarize_redis_output_free(&adapter->held);
-
-    if (adapter->spare) {
-        ngx_free(adapter->spare);
-    }
 
     ngx_http_binarize_redis_frame_done(&adapter->frame);
 

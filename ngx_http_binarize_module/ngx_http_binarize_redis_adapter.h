@@ -18,6 +18,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include "ngx_http_binarize_redis.h"
+#include "ngx_http_binarize_redis_tls.h"
 
 
 /* one connection; it is gone when its closed handler has returned */
@@ -31,13 +32,6 @@ typedef struct {
     ngx_str_t            name;       /* for the log */
     in_port_t            port;
 } ngx_http_binarize_redis_address_t;
-
-
-typedef struct {
-    ngx_ssl_t           *ssl;        /* NULL: no TLS */
-    char                *host;       /* to verify and, unless numeric, SNI */
-    unsigned             numeric:1;
-} ngx_http_binarize_redis_tls_t;
 
 
 typedef struct {
@@ -61,9 +55,9 @@ typedef struct {
 
 
 /*
- * Starts connecting, never blocks.  Returns NULL if that fails at once, with
- * *reason, which lives until the next call; events are not called then, and
- * never from inside.
+ * Starts connecting, tls is NULL for none; never blocks.  Returns NULL if that
+ * fails at once, with *reason, which lives until the next call; events are
+ * not called then, and never from inside.
  */
 ngx_http_binarize_redis_adapter_t *ngx_http_binarize_redis_adapter_connect(
     ngx_http_binarize_redis_address_t *address,

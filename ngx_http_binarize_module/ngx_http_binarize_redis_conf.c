@@ -25,8 +25,6 @@ static ngx_int_t ngx_http_binarize_redis_conf_unescape(ngx_conf_t *cf,
 static char *ngx_http_binarize_redis_conf_host(ngx_conf_t *cf,
     ngx_http_binarize_redis_conf_t *conf, ngx_str_t *authority,
     ngx_uint_t tls);
-static char *ngx_http_binarize_redis_conf_tls(ngx_conf_t *cf,
-    ngx_http_binarize_redis_conf_t *conf, ngx_url_t *u);
 static char *ngx_http_binarize_redis_conf_db(ngx_conf_t *cf,
     ngx_http_binarize_redis_conf_t *conf, u_char *p, u_char *last);
 static char *ngx_http_binarize_redis_conf_option(ngx_conf_t *cf,
@@ -417,8 +415,12 @@ ngx_http_binarize_redis_conf_host(ngx_conf_t *cf,
         address[i].port = ngx_inet_get_port(u.addrs[i].sockaddr);
     }
 
-    if (tls && ngx_http_binarize_redis_conf_tls(cf, conf, &u) != NGX_CONF_OK) {
-        return NGX_CONF_ERROR;
+    if (tls) {
+        conf->tls = ngx_http_binarize_redis_tls_create(cf, &u.host);
+
+        if (conf->tls == NULL) {
+            return NGX_CONF_ERROR;
+        }
     }
 
     server.data = ngx_pnalloc(cf->pool, u.host.len + sizeof("[]:65535") - 1);
@@ -433,77 +435,6 @@ ngx_http_binarize_redis_conf_host(ngx_conf_t *cf,
                  - server.data;
 
     return ngx_http_binarize_redis_conf_name(cf, conf, &server);
-}
-
-
-static char *
-ngx_http_binarize_redis_conf_tls(ngx_conf_t *cf,
-    ngx_http_binarize_redis_conf_t *conf, ngx_url_t *u)
-{
-#if (NGX_SSL)
-    u_char                         *p;
-    size_t                          len;
-    ngx_ssl_t                      *ssl;
-    ngx_pool_cleanup_t             *cln;
-    ngx_http_binarize_redis_tls_t  *tls;
-
-    tls = ngx_pcalloc(cf->pool, sizeof(ngx_http_binarize_redis_tls_t));
-    ssl = ngx_pcalloc(cf->pool, sizeof(ngx_ssl_t));
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
-
-    if (tls == NULL || ssl == NULL || cln == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ssl->log = cf->log;
-
-    if (ngx_ssl_create(ssl, NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3, NULL) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    cln->handler = ngx_ssl_cleanup_ctx;
-    cln->data = ssl;
-
-    if (SSL_CTX_set_default_verify_paths(ssl->ctx) != 1) {
-        ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
-                      "no trusted certificates for \"binarize_redis\"");
-        return NGX_CONF_ERROR;
-    }
-
-    /* u->host keeps the brackets of a literal */
-
-    p = u->host.data;
-    len = u->host.len;
-
-    if (len > 2 && p[0] == '[') {
-        p++;
-        len -= 2;
-    }
-
-    tls->host = ngx_pnalloc(cf->pool, len + 1);
-    if (tls->host == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_cpystrn((u_char *) tls->host, p, len + 1);
-
-    tls->ssl = ssl;
-    tls->numeric = (ngx_inet_addr(p, len) != INADDR_NONE
-                    || u->host.data[0] == '[');
-
-    conf->tls = tls;
-
-    return NGX_CONF_OK;
-
-#else
-    (void) conf;
-    (void) u;
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"rediss://\" in \"binarize_redis\" needs an nginx "
-                       "built with SSL");
-    return NGX_CONF_ERROR;
-#endif
 }
 
 

@@ -347,7 +347,7 @@ ngx_http_binarize_redis_frame_digit(ngx_http_binarize_redis_frame_t *frame,
             frame->number = -frame->number;
         }
 
-        if (frame->number < -1) {
+        if (frame->number < -1 || (frame->negative && frame->number == 0)) {
             return ngx_http_binarize_redis_frame_error(frame, "bad length");
         }
 
@@ -355,9 +355,12 @@ ngx_http_binarize_redis_frame_digit(ngx_http_binarize_redis_frame_t *frame,
         return NGX_OK;
     }
 
-    /* 16 digits do not overflow */
+    /* as strict as hiredis; 16 digits do not overflow */
 
-    if (ch < '0' || ch > '9' || ++frame->ndigits > 16) {
+    if (ch < '0' || ch > '9'
+        || (frame->ndigits && frame->number == 0)
+        || ++frame->ndigits > 16)
+    {
         return ngx_http_binarize_redis_frame_error(frame, "bad length");
     }
 
