@@ -293,12 +293,14 @@ sub problem_is {
         return 0;
     }
 
-    return answer_is($answer, [$status,
+    my %more = @more;
+
+    return answer_is($answer, [$status, %{ {
         'Content-Type' => 'application/problem+json',
         'Content-Length' => length($body),
         'X-Content-Type-Options' => 'nosniff', ETag => undef,
         'Last-Modified' => undef, 'Accept-Ranges' => undef,
-        'Cache-Control' => 'no-store', @more], $name);
+        'Cache-Control' => 'no-store', %more } }], $name);
 }
 
 sub printable {
