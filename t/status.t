@@ -153,7 +153,7 @@ cmp_ok($at[2] - $at[1], '<', 2.7, 'but not much later');
 cmp_ok($at[3] - $at[2], '>', 2.9, 'the fourth after the longest time');
 cmp_ok($at[3] - $at[2], '<', 3.7, 'but not much later');
 
-task(id => $id);
+task(-id => $id);
 is(get("/b/$id")->{status}, 404, 'remembered');
 until_true { get("/b/$id")->{status} == 200 } 4;
 is(get("/b/$id")->{status}, 200, 'then it is there');

@@ -102,6 +102,9 @@ our ($cloud, $log, $configuration);
 
 my $serial = 0;
 my $owner = $$;
+
+# then END is run
+$SIG{$_} = sub { exit(1) } for qw(HUP INT PIPE TERM);
 my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
 
 
@@ -198,12 +201,12 @@ sub redis_server {
 }
 
 # Makes a task, returns its id; the parameters are those of the stand-in's
-# PUT tasks, and body, op, id.
+# PUT tasks, and -id, -body, -cloud.
 sub task {
     my (%o) = @_;
-    my $id = delete $o{id} // guid();
-    my $cloud = delete $o{cloud} // $Binarize::cloud;
-    my $body = delete $o{body};
+    my $id = delete $o{-id} // guid();
+    my $cloud = delete $o{-cloud} // $Binarize::cloud;
+    my $body = delete $o{-body};
 
     $cloud->put("tasks/$id", \%o, $body);
 
