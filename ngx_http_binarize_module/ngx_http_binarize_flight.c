@@ -21,6 +21,7 @@ static ngx_http_binarize_shm_flight_t *ngx_http_binarize_flight_claim_locked(
     ngx_http_binarize_flight_t *flight, ngx_uint_t *follow);
 static ngx_uint_t ngx_http_binarize_flight_alive_locked(
     ngx_http_binarize_shm_flight_t *sf);
+static void ngx_http_binarize_flight_on_renew(ngx_event_t *ev);
 static void ngx_http_binarize_flight_follow(
     ngx_http_binarize_flight_t *flight);
 static ngx_uint_t ngx_http_binarize_flight_patient(
@@ -425,26 +426,45 @@ ngx_http_binarize_flight_wake(ngx_http_binarize_zone_t *zone)
 
 
 void
-ngx_http_binarize_flight_renew(ngx_http_binarize_flight_t *flight,
-    ngx_msec_t ms)
+ngx_http_binarize_flight_renew(ngx_http_binarize_flight_t *flight)
 {
-    if (flight->shm == NULL) {
-        return;
+    ngx_http_binarize_shm_flight_t  *sf;
+
+    sf = flight->shm;
+
+    if (sf) {
+        ngx_shmtx_lock(&flight->zone->shpool->mutex);
+
+        if (sf->leader == ngx_pid
+            && ngx_memcmp(sf->key, flight->key, sizeof(sf->key)) == 0)
+        {
+            sf->deadline_ms = ngx_current_msec + NGX_HTTP_BINARIZE_LEASE_MS;
+
+        } else {
+            /* it was taken over: the event loop stood still for too long */
+            flight->shm = NULL;
+        }
+
+        ngx_shmtx_unlock(&flight->zone->shpool->mutex);
     }
 
-    ngx_shmtx_lock(&flight->zone->shpool->mutex);
-
-    if (flight->shm->leader == ngx_pid
-        && ngx_memcmp(flight->shm->key, flight->key, sizeof(flight->key)) == 0)
-    {
-        flight->shm->deadline_ms = ngx_current_msec + ms;
-
-    } else {
-        /* it was taken over, since a step took longer than its lease */
-        flight->shm = NULL;
+    if (flight->lease) {
+        ngx_http_binarize_l2_lease_extend(flight->lease,
+                                          NGX_HTTP_BINARIZE_LEASE_MS);
     }
 
-    ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+    flight->renew.handler = ngx_http_binarize_flight_on_renew;
+    flight->renew.data = flight;
+    flight->renew.log = flight->log;
+
+    ngx_add_timer(&flight->renew, NGX_HTTP_BINARIZE_LEASE_MS / 3);
+}
+
+
+static void
+ngx_http_binarize_flight_on_renew(ngx_event_t *ev)
+{
+    ngx_http_binarize_flight_renew(ev->data);
 }
 
 
@@ -458,6 +478,10 @@ ngx_http_binarize_flight_release(ngx_http_binarize_flight_t *flight)
     ngx_http_binarize_shm_flight_t  *sf;
 
     flight->leading = 0;
+
+    if (flight->renew.timer_set) {
+        ngx_del_timer(&flight->renew);
+    }
 
     ngx_http_binarize_nodes_release(flight);
 

@@ -49,13 +49,13 @@ struct ngx_http_binarize_flight_s {
     ngx_str_t                          ssl_name;
 
     ngx_http_binarize_shm_flight_t    *shm;        /* we lead; or NULL */
+    ngx_event_t                        renew;      /* of the leases */
     ngx_http_binarize_token_waiter_t   token_waiter;
     ngx_http_binarize_bearer_t         bearer;
 
     /* among nodes, _nodes.c */
     ngx_http_binarize_l2_lease_t      *lease;      /* asked for, or held */
     ngx_int_t                          lease_rc;
-    ngx_event_t                        extend;
     redisReply                        *state_reply;
     int64_t                            state_ttl_ms;
     uint32_t                           state_repeat;
@@ -95,8 +95,9 @@ void ngx_http_binarize_flight_leave(ngx_http_binarize_ctx_t *ctx);
 void ngx_http_binarize_flight_wake(ngx_http_binarize_zone_t *zone);
 
 /*
- * A leader's lease: it is renewed by each step, and after it, or as soon as
- * the leader's process is gone, another worker takes over; ms.
+ * A leader's lease, in the zone and among nodes.  It is renewed while the
+ * leader's event loop runs; after it, or as soon as its process is gone,
+ * another worker takes over; ms.
  */
 #define NGX_HTTP_BINARIZE_LEASE_MS  5000
 

@@ -38,6 +38,8 @@ ngx_http_binarize_lead(ngx_http_binarize_flight_t *flight)
     flight->leading = 1;
     flight->refused = 0;
 
+    ngx_http_binarize_flight_renew(flight);
+
     if (conf->redis && !flight->looked_up) {
 
         flight->looked_up = 1;
@@ -115,8 +117,6 @@ ngx_http_binarize_lead_get_token(ngx_http_binarize_flight_t *flight)
     ngx_int_t                    rc;
     ngx_http_binarize_problem_e  problem;
 
-    ngx_http_binarize_flight_renew(flight, NGX_HTTP_BINARIZE_LEASE_MS);
-
     flight->token_waiter.handler = ngx_http_binarize_lead_on_token;
     flight->token_waiter.data = flight;
 
@@ -149,15 +149,7 @@ static void
 ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight)
 {
     ngx_pool_t                  *pool;
-    ngx_http_upstream_conf_t    *uc;
     ngx_http_binarize_fetch_t   *fetch;
-
-    uc = &flight->conf->upstream;
-
-    ngx_http_binarize_flight_renew(flight, NGX_HTTP_BINARIZE_LEASE_MS
-                                           + uc->connect_timeout
-                                           + uc->send_timeout
-                                           + uc->read_timeout);
 
     fetch = ngx_http_binarize_fetch_create(flight->conf);
     if (fetch == NULL) {

@@ -52,12 +52,8 @@ void ngx_http_binarize_keep_state(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result, uint32_t repeat);
 
 
-/*
- * _flight.c: extends the leader's lease to ms from now, or finds that it was
- * taken over
- */
-void ngx_http_binarize_flight_renew(ngx_http_binarize_flight_t *flight,
-    ngx_msec_t ms);
+/* _flight.c: renews the leases of the leader, again and again */
+void ngx_http_binarize_flight_renew(ngx_http_binarize_flight_t *flight);
 
 /* gives the lead up and wakes who followed; what they need is in the zone */
 void ngx_http_binarize_flight_release(ngx_http_binarize_flight_t *flight);

@@ -4,12 +4,8 @@
 #include "core/state.h"
 
 
-/* the lease outlives its last extension by this; ms */
-#define NGX_HTTP_BINARIZE_NODES_LEASE_MS   5000
-
-/* how often it is extended, and how often a node that waits looks by itself */
-#define NGX_HTTP_BINARIZE_NODES_EXTEND_MS  1500
-#define NGX_HTTP_BINARIZE_NODES_LOOK_MS    1000
+/* how often a node that waits looks by itself */
+#define NGX_HTTP_BINARIZE_NODES_LOOK_MS  1000
 
 
 /* what is asked behind the lease; outlives the flight where it has to */
@@ -40,7 +36,6 @@ static void ngx_http_binarize_nodes_on_exists(void *data, ngx_int_t rc,
     redisReply *reply);
 static void ngx_http_binarize_nodes_on_lease(void *data, ngx_int_t rc);
 static void ngx_http_binarize_nodes_decide(ngx_http_binarize_flight_t *flight);
-static void ngx_http_binarize_nodes_on_extend(ngx_event_t *ev);
 static ngx_http_binarize_result_t *ngx_http_binarize_nodes_read_state(
     ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_nodes_wait(ngx_http_binarize_flight_t *flight);
@@ -71,7 +66,7 @@ ngx_http_binarize_nodes_ask(ngx_http_binarize_flight_t *flight)
 
     flight->lease = ngx_http_binarize_l2_lease(conf->redis, &conf->ns,
                                            flight->guid,
-                                           NGX_HTTP_BINARIZE_NODES_LEASE_MS,
+                                           NGX_HTTP_BINARIZE_LEASE_MS,
                                            ngx_http_binarize_nodes_on_lease,
                                            flight);
 
@@ -322,29 +317,7 @@ ngx_http_binarize_nodes_decide(ngx_http_binarize_flight_t *flight)
         return;
     }
 
-    if (rc == NGX_OK) {
-        flight->extend.handler = ngx_http_binarize_nodes_on_extend;
-        flight->extend.data = flight;
-        flight->extend.log = flight->log;
-
-        ngx_add_timer(&flight->extend, NGX_HTTP_BINARIZE_NODES_EXTEND_MS);
-    }
-
     ngx_http_binarize_lead_alone(flight);
-}
-
-
-static void
-ngx_http_binarize_nodes_on_extend(ngx_event_t *ev)
-{
-    ngx_http_binarize_flight_t  *flight;
-
-    flight = ev->data;
-
-    ngx_http_binarize_l2_lease_extend(flight->lease,
-                                      NGX_HTTP_BINARIZE_NODES_LEASE_MS);
-
-    ngx_add_timer(&flight->extend, NGX_HTTP_BINARIZE_NODES_EXTEND_MS);
 }
 
 
@@ -401,8 +374,6 @@ ngx_http_binarize_nodes_wait(ngx_http_binarize_flight_t *flight)
     ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
                                  NGX_HTTP_BINARIZE_G_REMOTE);
     ngx_queue_insert_tail(&bmcf->remote, &flight->queue);
-
-    ngx_http_binarize_flight_renew(flight, NGX_HTTP_BINARIZE_LEASE_MS);
 
     /* a message may be lost, and a node that is gone sends none */
 
@@ -536,10 +507,6 @@ ngx_http_binarize_nodes_on_told(void *data, ngx_int_t rc, redisReply *reply)
 void
 ngx_http_binarize_nodes_release(ngx_http_binarize_flight_t *flight)
 {
-    if (flight->extend.timer_set) {
-        ngx_del_timer(&flight->extend);
-    }
-
     if (flight->lease == NULL) {
         return;
     }
