@@ -24,6 +24,8 @@ static ngx_uint_t ngx_http_binarize_flight_alive_locked(
 static void ngx_http_binarize_flight_on_renew(ngx_event_t *ev);
 static void ngx_http_binarize_flight_follow(
     ngx_http_binarize_flight_t *flight);
+static void ngx_http_binarize_flight_arm(ngx_http_binarize_ctx_t *ctx,
+    ngx_msec_t ms);
 static ngx_uint_t ngx_http_binarize_flight_patient(
     ngx_http_binarize_ctx_t *ctx);
 static void ngx_http_binarize_flight_on_deadline(ngx_event_t *ev);
@@ -54,8 +56,9 @@ ngx_http_binarize_flight_join(ngx_http_request_t *r,
     ngx_queue_insert_tail(&flight->waiters, &ctx->queue);
     ngx_http_binarize_gauge_add(flight->zone, NGX_HTTP_BINARIZE_G_WAITING, 1);
 
-    if (flight->sleeping) {
-        (void) ngx_http_binarize_flight_patient(ctx);
+    if (flight->sleeping && !ngx_http_binarize_flight_patient(ctx)) {
+        /* the zone had no room to remember what is pending; soon */
+        ngx_http_binarize_flight_arm(ctx, 1);
     }
 
     return NGX_OK;
@@ -595,6 +598,7 @@ ngx_http_binarize_flight_land_pending(ngx_http_binarize_flight_t *flight,
 
     flight->pending = result;
     flight->looked_up = 0;
+    flight->relooked = 0;
     flight->sleeping = 1;
     flight->state = ngx_http_binarize_flight_look;
     ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
@@ -645,14 +649,21 @@ ngx_http_binarize_flight_patient(ngx_http_binarize_ctx_t *ctx)
     }
 
     if (!ctx->deadline.timer_set) {
-        ctx->deadline.handler = ngx_http_binarize_flight_on_deadline;
-        ctx->deadline.data = ctx;
-        ctx->deadline.log = ngx_cycle->log;
-
-        ngx_add_timer(&ctx->deadline, (ngx_msec_t) left_ms);
+        ngx_http_binarize_flight_arm(ctx, (ngx_msec_t) left_ms);
     }
 
     return 1;
+}
+
+
+static void
+ngx_http_binarize_flight_arm(ngx_http_binarize_ctx_t *ctx, ngx_msec_t ms)
+{
+    ctx->deadline.handler = ngx_http_binarize_flight_on_deadline;
+    ctx->deadline.data = ctx;
+    ctx->deadline.log = ngx_cycle->log;
+
+    ngx_add_timer(&ctx->deadline, ms);
 }
 
 

@@ -401,6 +401,7 @@ ngx_http_binarize_nodes_look(ngx_http_binarize_flight_t *flight)
     }
 
     flight->looked_up = 0;
+    flight->relooked = 0;
 
     ngx_http_binarize_lead(flight);
 }

@@ -33,17 +33,18 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token, ngx_pool_t *pool,
     ngx_http_binarize_zone_t       *zone;
     ngx_http_binarize_shm_token_t  *st;
 
+    /* how long it is, is known with the mutex held only */
+
+    static u_char  text[NGX_HTTP_BINARIZE_TOKEN_SIZE];
+
     *retry_after_s = 0;
     *problem = NGX_HTTP_BINARIZE_INTERNAL;
-
-    bearer->text.data = ngx_pnalloc(pool, NGX_HTTP_BINARIZE_TOKEN_SIZE);
-    if (bearer->text.data == NULL) {
-        return NGX_DECLINED;
-    }
 
     zone = token->shm_zone->data;
     call = 0;
     rc = NGX_OK;
+
+    bearer->text.data = text;
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
@@ -61,7 +62,7 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token, ngx_pool_t *pool,
     } else if (st->size && ngx_current_msec < st->expires_ms) {
 
         bearer->text.len = st->size;
-        ngx_memcpy(bearer->text.data, st->text, st->size);
+        ngx_memcpy(text, st->text, st->size);
         bearer->generation = st->generation;
 
         if (ngx_current_msec >= st->refresh_ms) {
@@ -86,7 +87,16 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token, ngx_pool_t *pool,
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
     if (token->file.len && rc == NGX_OK) {
-        return ngx_http_binarize_token_file_get(token, bearer, problem);
+        rc = ngx_http_binarize_token_file_get(token, bearer, problem);
+    }
+
+    if (rc == NGX_OK) {
+        bearer->text.data = ngx_pstrdup(pool, &bearer->text);
+        ngx_explicit_memzero(text, bearer->text.len);
+
+        if (bearer->text.data == NULL) {
+            rc = NGX_DECLINED;
+        }
     }
 
     if (call && ngx_http_binarize_token_call_start(token) != NGX_OK) {
