@@ -563,6 +563,9 @@ ngx_http_binarize_flight_land(ngx_http_binarize_flight_t *flight,
     ngx_queue_t              *q;
     ngx_http_binarize_ctx_t  *ctx;
 
+    ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
+                                 NGX_HTTP_BINARIZE_G_NONE);
+
     /* a request that is answered may start the next flight of the id */
 
     ngx_rbtree_delete(&flight->zone->flights, &flight->node);
