@@ -79,7 +79,7 @@ my @clouds = (cloud, $main::second);
 my @png;
 
 for my $i (0, 1) {
-    task(id => $id, cloud => $clouds[$i], size => 500 + $i);
+    task(-id => $id, -cloud => $clouds[$i], size => 500 + $i);
     $png[$i] = $clouds[$i]->result($id);
 }
 
@@ -115,7 +115,7 @@ my %png;
 my $n = 600;
 
 for my $at (sort keys %op) {
-    task(id => $id, op => $op{$at}, size => $n++);
+    task(-id => $id, op => $op{$at}, size => $n++);
     $png{$at} = cloud->result($id, $op{$at});
 }
 
