@@ -6,7 +6,7 @@
 # make install            into nginx's modules directory; DESTDIR is honoured
 # make check              ./test
 # make fuzz               the fuzzers, FUZZ_SECONDS each (60)
-# make bench              the benchmarks
+# make bench              the benchmarks; PARTS="hit miss" only some, see bench/
 # make clean
 #
 # CC, CPPFLAGS, CFLAGS, LDFLAGS and BUILD (the directory, build) may be given;
@@ -102,8 +102,11 @@ fuzz:
 	@$(MAKE) -C t/fuzz BUILD=$(build)/fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) \
 	    check
 
-bench:
-	@$(MAKE) -C bench BUILD=$(build)/bench run
+bench: all
+	@./scripts/deps.sh build run bench \
+	    || echo "bench: goes on without what could not be installed"
+	@$(MAKE) -C bench BUILD=$(build)/bench \
+	    MODULE=$(build)/$(module).so PARTS='$(PARTS)' $(if $(PARTS),compare,run)
 
 clean:
 	rm -rf $(build)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that are missing for the given purposes:
 #
-#   scripts/deps.sh [build|standin|run|test]...
+#   scripts/deps.sh [build|standin|run|test|bench]...
 #
 # Needs apt and root or sudo; does nothing, and needs neither, when all is
 # there.  Debian 12 or later.  Daemons that come along are neither started
@@ -26,6 +26,7 @@ standin="gcc libc6-dev make pkg-config libcjson-dev libevent-dev
 run="nginx redis-server redis-tools ca-certificates curl jq"
 test="$build $standin $run clang libclang-rt-dev libcmocka-dev openssl perl
     procps libtest-nginx-perl"
+bench="libnginx-mod-http-lua lua-cjson perl valgrind varnish"
 
 # packages that are only in a later suite than the machine's, and are
 # "Architecture: all", with dependencies that the machine's suite satisfies
@@ -252,6 +253,7 @@ for purpose; do
         standin) wanted="$wanted $standin" ;;
         run)     wanted="$wanted $run" ;;
         test)    wanted="$wanted $test" ;;
+        bench)   wanted="$wanted $bench" ;;
         *)       die "unknown purpose \"$purpose\"" ;;
     esac
 done
@@ -308,7 +310,7 @@ apt_get install -y --no-install-recommends \
     || die "apt-get install failed"
 
 # what was installed here only for us does not start at the next boot either
-for service in nginx redis-server; do
+for service in nginx redis-server varnish; do
     if printf '%s\n' $need | grep -qxF $service \
        && command -v systemctl > /dev/null
     then
