@@ -33,6 +33,7 @@ use Time::HiRes qw(sleep time);
 
 use Binarize::Client;
 use Binarize::Cloud;
+use Binarize::Crowd;
 use Binarize::Redis;
 
 our $top;
@@ -91,8 +92,8 @@ BEGIN {
 
 use Test::Nginx::Socket 'no_plan';
 
-our @EXPORT = qw(cloud redis_server answer_is problem_is get begin guid task
-    fetches until_true file_write file_read nginx_pid nginx_workers
+our @EXPORT = qw(cloud redis_server answer_is problem_is get begin crowd
+    tally guid task fetches until_true file_write file_read nginx_pid nginx_workers
     nginx_signal nginx_stop nginx_start nginx_restart error_log run_file
     secret tolerate $dir $port $patience $valgrind);
 
@@ -215,8 +216,8 @@ sub task {
 
 # How often the cloud was asked for it.
 sub fetches {
-    my ($id, $on) = @_;
-    return ($on // $cloud)->calls($id)->{fetches};
+    my ($id, $on, @op) = @_;
+    return ($on // $cloud)->calls($id, @op)->{fetches};
 }
 
 
@@ -231,6 +232,37 @@ sub get {
 sub begin {
     return Binarize::Client->new(-port => $port, -seconds => $patience,
                                  -uri => @_);
+}
+
+# Many clients at once: crowd($n, $uri, "name: value"...), or
+# crowd([{ uri => ... }...], options), see Binarize::Crowd.  Returns when all
+# requests were sent; ->answers() waits for the end of the last.
+sub crowd {
+    my ($clients, @rest) = @_;
+
+    if (!ref $clients) {
+        my ($uri, @headers) = @rest;
+        $clients = [map { { uri => $uri, headers => \@headers } }
+                    1 .. $clients];
+        @rest = ();
+    }
+
+    return Binarize::Crowd->new($clients, @rest);
+}
+
+# How many of the answers have each value: of a member (status, source, fate,
+# sha, size, tag), or the value the code returns.
+sub tally {
+    my ($what, @answers) = @_;
+    my %n;
+
+    for (@answers) {
+        my $value = ref $what ? $what->($_)
+                  : $what eq 'source' ? $_->source() : $_->{$what};
+        $n{$value // 'none'}++;
+    }
+
+    return \%n;
 }
 
 # One test: the status, each given header (undef: it is not there), and the

@@ -122,9 +122,9 @@ sub fault {
 }
 
 sub calls {
-    my ($self, $id) = @_;
+    my ($self, $id, @op) = @_;
     return decode_json($self->control('GET', 'calls',
-                                      defined $id ? { id => $id } : {}));
+                                      defined $id ? { id => $id, @op } : {}));
 }
 
 # The bytes of a task's result.
