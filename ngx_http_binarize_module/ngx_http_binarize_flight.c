@@ -371,6 +371,7 @@ ngx_http_binarize_flight_claim_locked(ngx_http_binarize_flight_t *flight,
 
     ngx_memcpy(free->key, flight->key, sizeof(free->key));
     ngx_memzero(free->waiters, sizeof(free->waiters));
+    ngx_memzero(free->lease, sizeof(free->lease));
     free->deadline_ms = ngx_current_msec + NGX_HTTP_BINARIZE_LEASE_MS;
 
     ngx_memory_barrier();

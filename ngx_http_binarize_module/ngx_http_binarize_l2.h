@@ -71,6 +71,9 @@ void ngx_http_binarize_l2_etag(const binarize_span_t *png,
  * Between nodes, _l2_nodes.c.
  */
 
+/* pid and random: nobody else's on any node */
+#define NGX_HTTP_BINARIZE_L2_TOKEN  32
+
 /* the right to ask the cloud for an id, asked for or held */
 typedef struct ngx_http_binarize_l2_lease_s  ngx_http_binarize_l2_lease_t;
 
@@ -112,6 +115,19 @@ void ngx_http_binarize_l2_lease_land(ngx_http_binarize_l2_lease_t *lease);
 /* Lets a lease that is held live for ttl_ms from now. */
 void ngx_http_binarize_l2_lease_extend(ngx_http_binarize_l2_lease_t *lease,
     ngx_msec_t ttl_ms);
+
+/*
+ * What the lease is set to, NGX_HTTP_BINARIZE_L2_TOKEN bytes: whoever knows it
+ * may give the lease back for a process that is gone.
+ */
+u_char *ngx_http_binarize_l2_lease_token(ngx_http_binarize_l2_lease_t *lease);
+
+/*
+ * Gives back a lease that was set to token, unless it has ended, and tells
+ * all nodes to look.
+ */
+void ngx_http_binarize_l2_lease_drop(ngx_http_binarize_redis_t *redis,
+    ngx_str_t *ns, u_char *guid, u_char *token);
 
 /* Tells all nodes, this one too; nobody is told how it ends. */
 ngx_int_t ngx_http_binarize_l2_publish(ngx_http_binarize_redis_t *redis,

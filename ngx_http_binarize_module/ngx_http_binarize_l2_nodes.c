@@ -7,9 +7,6 @@
 
 #define NGX_HTTP_BINARIZE_L2_CHANNEL  "landings"
 
-/* pid and random: nobody else's on any node */
-#define NGX_HTTP_BINARIZE_L2_TOKEN    32
-
 
 typedef enum {
     lease_asked = 0,
@@ -41,6 +38,8 @@ typedef struct {
 } ngx_http_binarize_l2_listener_t;
 
 
+static ngx_http_binarize_l2_lease_t *ngx_http_binarize_l2_lease_create(
+    ngx_http_binarize_redis_t *redis, ngx_str_t *ns, u_char *guid);
 static void ngx_http_binarize_l2_on_lease(void *data, ngx_int_t rc,
     redisReply *reply);
 static void ngx_http_binarize_l2_lease_give_back(
@@ -66,7 +65,6 @@ ngx_http_binarize_l2_lease(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
 {
     u_char                         ttl[NGX_INT_T_LEN];
     size_t                         argvlen[6];
-    ngx_str_t                     *prefix;
     const char                    *argv[6];
     ngx_http_binarize_l2_lease_t  *lease;
 
@@ -74,32 +72,18 @@ ngx_http_binarize_l2_lease(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
         return NULL;
     }
 
-    prefix = ngx_http_binarize_redis_prefix(redis);
-
-    lease = ngx_alloc(sizeof(ngx_http_binarize_l2_lease_t)
-                      + sizeof("{:}:lease") - 1 + prefix->len + ns->len
-                      + BINARIZE_GUID_SIZE,
-                      ngx_cycle->log);
+    lease = ngx_http_binarize_l2_lease_create(redis, ns, guid);
     if (lease == NULL) {
         return NULL;
     }
 
-    ngx_memzero(lease, sizeof(ngx_http_binarize_l2_lease_t));
-
-    lease->redis = redis;
     lease->handler = handler;
     lease->data = data;
     lease->call.handler = ngx_http_binarize_l2_on_lease;
-    lease->call.data = lease;
 
     (void) ngx_sprintf(lease->token, "%08xD%08xD%08xD%08xD",
                        (uint32_t) ngx_pid, (uint32_t) ngx_random(),
                        (uint32_t) ngx_random(), (uint32_t) ngx_time());
-
-    lease->key.data = (u_char *) (lease + 1);
-    lease->key.len = ngx_sprintf(lease->key.data, "{%V%V:%*s}:lease", prefix,
-                                 ns, (size_t) BINARIZE_GUID_SIZE, guid)
-                     - lease->key.data;
 
     argv[0] = "SET";
     argvlen[0] = 3;
@@ -128,6 +112,62 @@ ngx_http_binarize_l2_lease(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
     }
 
     return lease;
+}
+
+
+static ngx_http_binarize_l2_lease_t *
+ngx_http_binarize_l2_lease_create(ngx_http_binarize_redis_t *redis,
+    ngx_str_t *ns, u_char *guid)
+{
+    ngx_str_t                     *prefix;
+    ngx_http_binarize_l2_lease_t  *lease;
+
+    prefix = ngx_http_binarize_redis_prefix(redis);
+
+    lease = ngx_alloc(sizeof(ngx_http_binarize_l2_lease_t)
+                      + sizeof("{:}:lease") - 1 + prefix->len + ns->len
+                      + BINARIZE_GUID_SIZE,
+                      ngx_cycle->log);
+    if (lease == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(lease, sizeof(ngx_http_binarize_l2_lease_t));
+
+    lease->redis = redis;
+    lease->call.data = lease;
+
+    lease->key.data = (u_char *) (lease + 1);
+    lease->key.len = ngx_sprintf(lease->key.data, "{%V%V:%*s}:lease", prefix,
+                                 ns, (size_t) BINARIZE_GUID_SIZE, guid)
+                     - lease->key.data;
+
+    return lease;
+}
+
+
+u_char *
+ngx_http_binarize_l2_lease_token(ngx_http_binarize_l2_lease_t *lease)
+{
+    return lease->token;
+}
+
+
+void
+ngx_http_binarize_l2_lease_drop(ngx_http_binarize_redis_t *redis,
+    ngx_str_t *ns, u_char *guid, u_char *token)
+{
+    ngx_http_binarize_l2_lease_t  *lease;
+
+    lease = ngx_http_binarize_l2_lease_create(redis, ns, guid);
+    if (lease == NULL) {
+        return;
+    }
+
+    ngx_memcpy(lease->token, token, NGX_HTTP_BINARIZE_L2_TOKEN);
+    lease->state = lease_held;
+
+    ngx_http_binarize_l2_lease_land(lease);
 }
 
 

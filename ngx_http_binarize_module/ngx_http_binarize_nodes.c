@@ -18,6 +18,10 @@ typedef struct {
 } ngx_http_binarize_nodes_ask_t;
 
 
+static void ngx_http_binarize_nodes_inherit(
+    ngx_http_binarize_flight_t *flight);
+static void ngx_http_binarize_nodes_bequeath(
+    ngx_http_binarize_flight_t *flight, u_char *token);
 static ngx_int_t ngx_http_binarize_nodes_ask_behind(
     ngx_http_binarize_flight_t *flight);
 static ngx_int_t ngx_http_binarize_nodes_command(
@@ -64,6 +68,8 @@ ngx_http_binarize_nodes_ask(ngx_http_binarize_flight_t *flight)
     flight->lease_rc = NGX_ERROR;
     flight->landed = 0;
 
+    ngx_http_binarize_nodes_inherit(flight);
+
     flight->lease = ngx_http_binarize_l2_lease(conf->redis, &conf->ns,
                                            flight->guid,
                                            NGX_HTTP_BINARIZE_LEASE_MS,
@@ -75,12 +81,69 @@ ngx_http_binarize_nodes_ask(ngx_http_binarize_flight_t *flight)
         return;
     }
 
+    ngx_http_binarize_nodes_bequeath(flight,
+                             ngx_http_binarize_l2_lease_token(flight->lease));
+
     if (ngx_http_binarize_nodes_ask_behind(flight) != NGX_OK) {
         ngx_http_binarize_l2_lease_release(flight->lease);
         flight->lease = NULL;
 
         ngx_http_binarize_lead_alone(flight);
     }
+}
+
+
+/* the lease of a worker that died leading this flight is not waited for */
+
+static void
+ngx_http_binarize_nodes_inherit(ngx_http_binarize_flight_t *flight)
+{
+    u_char  token[NGX_HTTP_BINARIZE_L2_TOKEN];
+
+    if (flight->shm == NULL) {
+        return;
+    }
+
+    ngx_shmtx_lock(&flight->zone->shpool->mutex);
+    ngx_memcpy(token, flight->shm->lease, sizeof(token));
+    ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+
+    if (token[0]) {
+        ngx_http_binarize_l2_lease_drop(flight->conf->redis,
+                                        &flight->conf->ns, flight->guid,
+                                        token);
+    }
+}
+
+
+/* whoever takes the lead over finds it; NULL: there is nothing to give back */
+
+static void
+ngx_http_binarize_nodes_bequeath(ngx_http_binarize_flight_t *flight,
+    u_char *token)
+{
+    ngx_http_binarize_shm_flight_t  *sf;
+
+    sf = flight->shm;
+
+    if (sf == NULL) {
+        return;
+    }
+
+    ngx_shmtx_lock(&flight->zone->shpool->mutex);
+
+    if (sf->leader == ngx_pid
+        && ngx_memcmp(sf->key, flight->key, sizeof(sf->key)) == 0)
+    {
+        if (token) {
+            ngx_memcpy(sf->lease, token, sizeof(sf->lease));
+
+        } else {
+            ngx_memzero(sf->lease, sizeof(sf->lease));
+        }
+    }
+
+    ngx_shmtx_unlock(&flight->zone->shpool->mutex);
 }
 
 
@@ -313,6 +376,7 @@ ngx_http_binarize_nodes_decide(ngx_http_binarize_flight_t *flight)
     }
 
     if (rc == NGX_BUSY) {
+        ngx_http_binarize_nodes_bequeath(flight, NULL);
         ngx_http_binarize_nodes_wait(flight);
         return;
     }

@@ -56,6 +56,7 @@ typedef struct {
     u_char                          key[BINARIZE_STORE_KEY_SIZE];
     int64_t                         leader;      /* pid, 0: free; set last */
     uint64_t                        deadline_ms; /* of its lease */
+    u_char                          lease[32];   /* in Redis; or zeroes */
     uint64_t                        waiters[NGX_MAX_PROCESSES / 64];
 } ngx_http_binarize_shm_flight_t;
 
