@@ -16,6 +16,7 @@
 #define NGX_HTTP_BINARIZE_REDIS_QUEUED_MAX     (64 * 1024 * 1024)
 
 
+static void ngx_http_binarize_redis_on_conf_freed(void *data);
 static void ngx_http_binarize_redis_on_timer(ngx_event_t *ev);
 static ngx_uint_t ngx_http_binarize_redis_on_error(
     ngx_http_binarize_redis_t *redis,
@@ -33,6 +34,7 @@ ngx_http_binarize_redis_set(ngx_conf_t *cf, ngx_array_t *endpoints,
     char                             *rv;
     ngx_str_t                        *value;
     ngx_uint_t                        i;
+    ngx_pool_cleanup_t               *cln;
     ngx_http_binarize_redis_t       **endpoint, *redis;
     ngx_http_binarize_redis_conf_t    conf;
 
@@ -71,10 +73,16 @@ ngx_http_binarize_redis_set(ngx_conf_t *cf, ngx_array_t *endpoints,
 
     redis = ngx_pcalloc(cf->pool, sizeof(ngx_http_binarize_redis_t));
     endpoint = ngx_array_push(endpoints);
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
 
-    if (redis == NULL || endpoint == NULL) {
+    if (redis == NULL || endpoint == NULL || cln == NULL) {
         return NGX_CONF_ERROR;
     }
+
+    /* without worker processes a reload frees a configuration that runs */
+
+    cln->handler = ngx_http_binarize_redis_on_conf_freed;
+    cln->data = redis;
 
     redis->conf = conf;
     ngx_queue_init(&redis->calls);
@@ -159,18 +167,15 @@ ngx_http_binarize_redis_exit_process(ngx_array_t *endpoints)
     endpoint = endpoints->elts;
 
     for (i = 0; i < endpoints->nelts; i++) {
-
-        if (!endpoint[i]->running) {
-            continue;
-        }
-
-        if (endpoint[i]->subscription) {
-            ngx_http_binarize_redis_subscription_stop(
-                                                    endpoint[i]->subscription);
-        }
-
         ngx_http_binarize_redis_stop(endpoint[i]);
     }
+}
+
+
+static void
+ngx_http_binarize_redis_on_conf_freed(void *data)
+{
+    ngx_http_binarize_redis_stop(data);
 }
 
 
@@ -200,7 +205,15 @@ ngx_http_binarize_redis_start(ngx_http_binarize_redis_t *redis, ngx_log_t *log)
 void
 ngx_http_binarize_redis_stop(ngx_http_binarize_redis_t *redis)
 {
+    if (!redis->running) {
+        return;
+    }
+
     redis->exiting = 1;
+
+    if (redis->subscription && !redis->listener) {
+        ngx_http_binarize_redis_subscription_stop(redis->subscription);
+    }
 
     if (redis->adapter) {
         ngx_http_binarize_redis_adapter_close(redis->adapter, "worker exits");
@@ -383,7 +396,14 @@ ngx_http_binarize_redis_on_timer(ngx_event_t *ev)
     }
 
     silence = now - seen;
+
+    /* since Redis could turn to it */
+
     age = now - call->issued;
+
+    if ((ngx_msec_int_t) (redis->answered_at - call->issued) > 0) {
+        age = now - redis->answered_at;
+    }
 
     if (silence < redis->conf.timeout_ms
         && age < redis->conf.timeout_ms * NGX_HTTP_BINARIZE_REDIS_PATIENCE
@@ -409,6 +429,8 @@ ngx_http_binarize_redis_on_reply(void *data,
 
     ngx_int_t   rc;
     ngx_uint_t  own;
+
+    redis->answered_at = ngx_current_msec;
 
     own = (call >= redis->handshake
            && call < redis->handshake + redis->nhandshake);

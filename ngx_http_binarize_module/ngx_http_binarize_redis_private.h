@@ -46,6 +46,7 @@ struct ngx_http_binarize_redis_s {
     ngx_msec_t                            backoff_ms;
 
     ngx_queue_t                           calls;       /* in their order */
+    ngx_msec_t                            answered_at; /* the last of them */
     ngx_uint_t                            nwaiting;    /* not of our own */
     ngx_http_binarize_redis_call_t        handshake[4];
     ngx_uint_t                            nhandshake;
