@@ -10,6 +10,8 @@
      && ngx_strncasecmp((name)->data, (u_char *) s, sizeof(s) - 1) == 0)
 
 
+static ngx_int_t ngx_http_binarize_call_parse_head(ngx_http_request_t *r,
+    ngx_http_binarize_call_t *call);
 static ngx_int_t ngx_http_binarize_call_parse_status(ngx_http_request_t *r,
     ngx_http_binarize_call_t *call);
 static ngx_int_t ngx_http_binarize_call_parse_headers(ngx_http_request_t *r,
@@ -28,9 +30,28 @@ ngx_int_t
 ngx_http_binarize_call_process_head(ngx_http_request_t *r)
 {
     ngx_int_t                  rc;
+    ngx_http_upstream_t       *u;
     ngx_http_binarize_call_t  *call;
 
+    u = r->upstream;
     call = ngx_http_get_module_ctx(r, ngx_http_binarize_module);
+
+    rc = ngx_http_binarize_call_parse_head(r, call);
+
+    if (rc == NGX_AGAIN && u->buffer.last == u->buffer.end) {
+        /* too large; ngx_http_upstream says so and gives up */
+        call->problem = NGX_HTTP_BINARIZE_BAD_RESPONSE;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_call_parse_head(ngx_http_request_t *r,
+    ngx_http_binarize_call_t *call)
+{
+    ngx_int_t  rc;
 
     for ( ;; ) {
 
