@@ -540,7 +540,7 @@ END {
 
         nginx_stop();
         Binarize::Redis::stop_all();
-        $cloud->stop() if $cloud;
+        Binarize::Cloud::stop_all();
 
         if ($ENV{BINARIZE_KEEP}) {
             open(my $f, '>', "$dir/error.log");

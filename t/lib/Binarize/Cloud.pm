@@ -12,6 +12,7 @@ use Binarize::Client;
 use Binarize::Process;
 
 my $serial = 0;
+my @all;
 
 
 # id and secret have all that a form has to escape; more arguments are the
@@ -39,6 +40,7 @@ sub new {
     @$self{qw(pid out)} = ($pid, $out);
     ($self->{port}) = $line =~ /:(\d+)$/;
     $self->{tls} = grep { $_ eq '--tls-cert' } @args;
+    push @all, $self;
 
     return $self;
 }
@@ -48,6 +50,11 @@ sub stop {
     my ($self) = @_;
     my $pid = delete $self->{pid} or return 0;
     return Binarize::Process::stop($pid);
+}
+
+# A pipe to a process that lives on is never closed.
+sub stop_all {
+    $_->stop() for @all;
 }
 
 # A control call; dies unless it is answered by 2xx.  \%parameters: as in
