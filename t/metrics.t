@@ -195,7 +195,7 @@ sub called {
 }
 
 # Starts n requests and waits until they wait.
-sub crowd {
+sub wait_for_all {
     my ($n, $url) = @_;
     my @all = map { Binarize::begin($url) } 1 .. $n;
     Binarize::until_true { main::numbers()->{waiting_requests} == $n };
@@ -413,7 +413,7 @@ main::changes(sub {
 
 $id = task(status => 'Pending');
 
-my @all = main::crowd(6, "/wait/$id");
+my @all = main::wait_for_all(6, "/wait/$id");
 my $numbers = until_true {
     my $numbers = main::numbers();
     $numbers->{'flights{sleeping}'} ? $numbers : undef;
@@ -623,7 +623,7 @@ ok(until_true { main::numbers()->{l1_pinned_entries} == 0 }, 'and not');
 get("/b/" . task()) for 1 .. 3;
 
 my $id = task(pending_ms => 2500);
-my @all = main::crowd(4, "/wait/$id");
+my @all = main::wait_for_all(4, "/wait/$id");
 my @old = nginx_workers();
 my $before = main::numbers();
 
@@ -667,7 +667,7 @@ is($last->{'answers_total{200}'}, $before->{'answers_total{200}'} + 4,
 get('/b/' . task()) for 1 .. 5;
 
 my $id = task(status => 'Pending');
-my @all = main::crowd(12, "/wait/$id");
+my @all = main::wait_for_all(12, "/wait/$id");
 my $before = main::numbers();
 my ($first, $second) = nginx_workers();
 
@@ -764,6 +764,25 @@ my $all = join('', map { get($_)->{body} } qw(/prometheus /json /html));
 for ($id, cloud->{secret}, cloud->{id}, 'eyJ', $dir) {
     ok(index($all, $_) < 0, 'not in the page: ' . ($_ eq $id ? 'the id' : $_));
 }
+
+
+=== README.md names them all
+--- http_config eval: $::http
+--- config eval: $::redis_config
+--- perl
+my $readme = file_read("$Binarize::top/README.md");
+my ($table) = $readme =~ /^## Status$(.*?)^## /ms;
+my ($type) = main::parse_text(get('/prometheus')->{body});
+my %in = map { s/^binarize_//r =~ s/_total$//r => 1 } keys %$type;
+my %named;
+
+for (grep { /^\| `/ } split /\n/, $table) {
+    my ($names) = /^\| (.*?) \|/;
+    $named{$_} = 1 for $names =~ /`(\w+)`/g;
+}
+
+is(join(' ', grep { !$named{$_} } sort keys %in), '', 'none is missing');
+is(join(' ', grep { !$in{$_} } sort keys %named), '', 'none is invented');
 
 
 === JSON has the numbers of Prometheus' text
