@@ -117,7 +117,8 @@ cmp_ok(main::latest(@answers) - main::landing($id), '<', 1.5,
 my $best = 9;
 
 for (1 .. 5) {
-    my $id = task(size => 3000, pending => 3, processing => 2);
+    my $id = task(size => 3000, pending => 3, processing => 2,
+                  delay_ms => 150);
     my @answers = crowd(1000, "/b/$id")->answers();
 
     is_deeply(tally(status => @answers), { 200 => 1000 }, 'all are answered');
@@ -126,7 +127,7 @@ for (1 .. 5) {
     is_deeply(tally(source => @answers), { stored => 1, collapsed => 999 },
               'one of them flew');
 
-    my $seconds = main::latest(@answers) - main::landing($id);
+    my $seconds = main::latest(@answers) - main::landing($id) - 0.15;
     $best = $seconds if $seconds < $best;
 
     last if $best < 0.1;
