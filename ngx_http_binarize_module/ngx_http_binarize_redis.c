@@ -16,7 +16,6 @@
 #define NGX_HTTP_BINARIZE_REDIS_QUEUED_MAX     (64 * 1024 * 1024)
 
 
-static void ngx_http_binarize_redis_on_conf_freed(void *data);
 static void ngx_http_binarize_redis_on_timer(ngx_event_t *ev);
 static ngx_uint_t ngx_http_binarize_redis_on_error(
     ngx_http_binarize_redis_t *redis,
@@ -34,7 +33,6 @@ ngx_http_binarize_redis_set(ngx_conf_t *cf, ngx_array_t *endpoints,
     char                             *rv;
     ngx_str_t                        *value;
     ngx_uint_t                        i;
-    ngx_pool_cleanup_t               *cln;
     ngx_http_binarize_redis_t       **endpoint, *redis;
     ngx_http_binarize_redis_conf_t    conf;
 
@@ -73,16 +71,10 @@ ngx_http_binarize_redis_set(ngx_conf_t *cf, ngx_array_t *endpoints,
 
     redis = ngx_pcalloc(cf->pool, sizeof(ngx_http_binarize_redis_t));
     endpoint = ngx_array_push(endpoints);
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
 
-    if (redis == NULL || endpoint == NULL || cln == NULL) {
+    if (redis == NULL || endpoint == NULL) {
         return NGX_CONF_ERROR;
     }
-
-    /* without worker processes a reload frees a configuration that runs */
-
-    cln->handler = ngx_http_binarize_redis_on_conf_freed;
-    cln->data = redis;
 
     redis->conf = conf;
     ngx_queue_init(&redis->calls);
@@ -169,13 +161,6 @@ ngx_http_binarize_redis_exit_process(ngx_array_t *endpoints)
     for (i = 0; i < endpoints->nelts; i++) {
         ngx_http_binarize_redis_stop(endpoint[i]);
     }
-}
-
-
-static void
-ngx_http_binarize_redis_on_conf_freed(void *data)
-{
-    ngx_http_binarize_redis_stop(data);
 }
 
 
