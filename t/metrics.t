@@ -7,6 +7,7 @@ use Binarize;
 
 our $redis = redis_server();
 $ENV{TEST_NGINX_REDIS} = "127.0.0.1:$redis->{port}";
+$ENV{TEST_NGINX_H2_PORT} = $port + 2;
 
 tolerate(qr/exited on signal 9/);
 
@@ -331,6 +332,106 @@ main::changes(sub { get("/none/$each") for 1 .. 3 },
     'no cache at all');
 
 
+=== buckets include their bounds
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+my @ids = map { task(size => $_) } 1023, 1024, 1025;
+my @bounds = qw(0 1024 4096 +Inf);
+my (%n, $before, $after);
+
+get("/b/$_") for @ids;
+
+for (['1023', $ids[0]], ['1024', $ids[1]], ['1025', $ids[2]],
+     ['0', $ids[0], 'If-None-Match' => '*'])
+{
+    my ($size, $id, @more) = @$_;
+
+    $before = main::numbers();
+    get("/b/$id", @more);
+    $after = main::numbers();
+
+    $n{$size} = join ' ', map {
+        $after->{"answer_size_bytes_bucket{$_}"}
+        - $before->{"answer_size_bytes_bucket{$_}"}
+    } @bounds;
+}
+
+is($n{0}, '1 1 1 1', '0 bytes');
+is($n{1023}, '0 1 1 1', '1023 bytes');
+is($n{1024}, '0 1 1 1', '1024 bytes');
+is($n{1025}, '0 0 1 1', '1025 bytes');
+
+
+=== each try is billed
+--- http_config
+    binarize_credentials $TEST_NGINX_CREDENTIALS
+                         token_url=http://$TEST_NGINX_CLOUD/connect/token;
+    upstream two {
+        server 127.0.0.1:$TEST_NGINX_STREAM_PORT max_fails=0;
+        server $TEST_NGINX_CLOUD max_fails=0;
+    }
+--- config
+    location /two/ { binarize_pass http://two/v5.0/ocr/binarizeimage; }
+    location = /prometheus { binarize_status prometheus; }
+--- perl
+# round robin, in each worker: either the second at once, or both
+is(scalar(grep { get('/two/' . task())->{status} == 200 } 1 .. 12), 12,
+   'all are answered');
+
+my $numbers = main::numbers('binarize');
+my $refused = () = error_log() =~ /connect\(\) failed/g;
+
+cmp_ok($refused, '>', 0, "refused: $refused");
+is($numbers->{'cloud_tries_total{binarizeimage}'}, 12 + $refused, 'tries');
+is($numbers->{'cloud_calls_total{completed}'}, 12, 'calls');
+is($numbers->{fetch_duration_seconds_count}, 12, 'durations');
+
+
+=== HTTP/2, and a subrequest
+--- http_config
+    binarize_credentials $TEST_NGINX_CREDENTIALS;
+    binarize_zone z:8m;
+    binarize_max_size 2m;
+
+    server {
+        listen 127.0.0.1:$TEST_NGINX_H2_PORT http2;
+        location /b/ {
+            binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+        }
+    }
+--- config
+    location /b/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+    }
+    location /ssi/ {
+        default_type text/html;
+        ssi on;
+        root $TEST_NGINX_DIR;
+    }
+    location = /prometheus { binarize_status prometheus; }
+--- perl
+my $id = task(size => 70_000);
+my $curl = 'curl -s -o /dev/null --http2-prior-knowledge '
+           . "http://127.0.0.1:$ENV{TEST_NGINX_H2_PORT}/b/$id";
+
+get("/b/$id");
+
+main::changes(sub { system("$curl; $curl -r 0-99") }, {
+    'requests_total{binarizeimage,png,L1}' => 2, 'answers_total{200}' => 1,
+    'answers_total{206}' => 1, 'answer_size_bytes_sum' => 70_100,
+    'answer_size_bytes_count' => 2 }, 'HTTP/2');
+
+mkdir("$dir/ssi");
+file_write('ssi/page.html', "<!--#include virtual=\"/b/$id.json\" -->");
+
+main::changes(sub {
+    answer_is(get('/ssi/page.html'), [200, body => qr/"Completed"/], 'a page');
+}, {
+    'requests_total{binarizeimage,json,L1}' => 1, 'answers_total{200}' => 1,
+}, 'a part of a page: the bytes are the page\'s');
+
+
 === an error_page is counted as what the client got
 --- http_config eval: $::http
 --- config eval: $::config
@@ -534,6 +635,7 @@ is($numbers->{'leases_total{held}'}, 2, 'under a lease each');
 cmp_ok($numbers->{redis_commands_total}, '>', 10, 'commands');
 cmp_ok($numbers->{redis_received_bytes_total}, '>', 3000, 'bytes received');
 cmp_ok($numbers->{redis_sent_bytes_total}, '>', 3700, 'bytes sent');
+is($numbers->{redis_connects_total}, 2, 'connected once each');
 is($numbers->{redis_connect_failures_total}, 0, 'no failure');
 
 $::redis->stop();
