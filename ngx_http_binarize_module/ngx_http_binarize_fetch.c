@@ -155,8 +155,7 @@ ngx_http_binarize_fetch_create_request(ngx_http_binarize_fetch_t *fetch)
     target = fetch->conf->target;
 
     size = sizeof("GET ?id= HTTP/1.1" CRLF "Host: " CRLF
-                  "Authorization: Bearer " CRLF
-                  "Accept: application/json" CRLF CRLF)
+                  "Authorization: Bearer " CRLF CRLF)
            + target->uri.len + BINARIZE_GUID_SIZE + fetch->host.len
            + fetch->token.len + fetch->headers.len;
 
@@ -170,7 +169,6 @@ ngx_http_binarize_fetch_create_request(ngx_http_binarize_fetch_t *fetch)
     p = ngx_sprintf(p, "GET %V?id=%*s HTTP/1.1" CRLF
                     "Host: %V" CRLF
                     "Authorization: Bearer %V" CRLF
-                    "Accept: application/json" CRLF
                     "%V" CRLF,
                     &target->uri, (size_t) BINARIZE_GUID_SIZE, fetch->guid,
                     &fetch->host, &fetch->token, &fetch->headers);

@@ -28,6 +28,11 @@ static ngx_int_t ngx_http_binarize_lead_eval_headers(ngx_http_request_t *r,
     ngx_http_binarize_flight_t *flight);
 
 
+/* unless binarize_set_header says otherwise */
+static ngx_str_t  ngx_http_binarize_lead_accept =
+                                 ngx_string("Accept: application/json" CRLF);
+
+
 void
 ngx_http_binarize_lead(ngx_http_binarize_flight_t *flight)
 {
@@ -369,6 +374,7 @@ ngx_http_binarize_lead_eval(ngx_http_request_t *r,
 
     flight->host = conf->target->authority;
     flight->ssl_name = conf->target->host;
+    flight->headers = ngx_http_binarize_lead_accept;
 
     if (conf->headers
         && ngx_http_binarize_lead_eval_headers(r, flight) != NGX_OK)
@@ -406,7 +412,7 @@ ngx_http_binarize_lead_eval_headers(ngx_http_request_t *r,
     size_t                       size;
     u_char                      *p;
     ngx_str_t                   *values;
-    ngx_uint_t                   i;
+    ngx_uint_t                   i, accept;
     ngx_http_binarize_header_t  *h;
 
     h = flight->conf->headers->elts;
@@ -417,7 +423,7 @@ ngx_http_binarize_lead_eval_headers(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    size = 0;
+    size = ngx_http_binarize_lead_accept.len;
 
     for (i = 0; i < flight->conf->headers->nelts; i++) {
 
@@ -444,8 +450,15 @@ ngx_http_binarize_lead_eval_headers(ngx_http_request_t *r,
     }
 
     flight->headers.data = p;
+    accept = 0;
 
     for (i = 0; i < flight->conf->headers->nelts; i++) {
+
+        if (h[i].name.len == 6
+            && ngx_strncasecmp(h[i].name.data, (u_char *) "Accept", 6) == 0)
+        {
+            accept = 1;
+        }
 
         if (values[i].len == 0) {
             continue;
@@ -466,6 +479,11 @@ ngx_http_binarize_lead_eval_headers(ngx_http_request_t *r,
         }
 
         p = ngx_sprintf(p, "%V: %V" CRLF, &h[i].name, &values[i]);
+    }
+
+    if (!accept) {
+        p = ngx_cpymem(p, ngx_http_binarize_lead_accept.data,
+                       ngx_http_binarize_lead_accept.len);
     }
 
     flight->headers.len = p - flight->headers.data;
