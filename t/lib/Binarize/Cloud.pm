@@ -140,12 +140,11 @@ sub result {
     return $self->control('GET', "result/$id", $op ? { op => $op } : {});
 }
 
-# The header of the last fetch of that id: { name => value }, and the line.
+# The last fetch of that id: its first line, and a list of [name, value].
 sub last_fetch {
     my ($self, $id) = @_;
     my $last = $self->calls($id)->{last_fetch};
-    return ($last->{line}, [map { ref $_ eq 'ARRAY' ? $_ : [%$_] }
-                            @{ $last->{headers} }]);
+    return ($last->{line}, $last->{headers});
 }
 
 # A fetch by ourselves: the document as the cloud sends it.
