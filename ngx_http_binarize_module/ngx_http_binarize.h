@@ -7,6 +7,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "core/budget.h"
 #include "core/envelope.h"
 #include "core/guid.h"
 #include "core/negotiate.h"
@@ -20,6 +21,7 @@
 
 
 typedef struct ngx_http_binarize_loc_conf_s  ngx_http_binarize_loc_conf_t;
+typedef struct ngx_http_binarize_budget_s    ngx_http_binarize_budget_t;
 typedef struct ngx_http_binarize_flight_s    ngx_http_binarize_flight_t;
 typedef struct ngx_http_binarize_placeholder_s
                                              ngx_http_binarize_placeholder_t;
@@ -69,6 +71,12 @@ typedef struct {
 } ngx_http_binarize_header_t;
 
 
+typedef struct {
+    binarize_budget_limits_t       limits;
+    ngx_uint_t                     shared;
+} ngx_http_binarize_budget_conf_t;
+
+
 struct ngx_http_binarize_loc_conf_s {
     ngx_http_upstream_conf_t       upstream;
 
@@ -109,6 +117,10 @@ struct ngx_http_binarize_loc_conf_s {
     ngx_http_binarize_target_t    *token_target;  /* NULL: pass' host */
     ngx_str_t                      bearer_file;
     ngx_http_binarize_token_t     *token;
+
+    /* as configured, NULL: "off"; and the credential's own */
+    ngx_http_binarize_budget_conf_t  *budget_conf;
+    ngx_http_binarize_budget_t    *budget;
 
     ngx_http_binarize_redis_t     *redis;
 

@@ -54,7 +54,7 @@ ngx_http_binarize_check_conf(ngx_conf_t *cf)
         }
     }
 
-    return NGX_OK;
+    return ngx_http_binarize_budget_check(cf);
 }
 
 

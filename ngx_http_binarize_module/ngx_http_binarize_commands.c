@@ -202,6 +202,13 @@ ngx_command_t  ngx_http_binarize_commands[] = {
       0,
       NULL },
 
+    { ngx_string("binarize_budget"),
+      NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_1MORE,
+      ngx_http_binarize_budget_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("binarize_set_header"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE2,
       ngx_http_binarize_set_header,

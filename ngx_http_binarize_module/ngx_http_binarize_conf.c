@@ -82,6 +82,7 @@ ngx_http_binarize_create_loc_conf(ngx_conf_t *cf)
     conf->status = NGX_CONF_UNSET_UINT;
     conf->token_source = NGX_CONF_UNSET_UINT;
     conf->redis = NGX_CONF_UNSET_PTR;
+    conf->budget_conf = NGX_CONF_UNSET_PTR;
 
     conf->upstream.local = NGX_CONF_UNSET_PTR;
     conf->upstream.socket_keepalive = NGX_CONF_UNSET;
@@ -200,6 +201,7 @@ ngx_http_binarize_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     ngx_conf_merge_ptr_value(conf->redis, prev->redis, NULL);
+    ngx_conf_merge_ptr_value(conf->budget_conf, prev->budget_conf, NULL);
 
     ngx_http_binarize_merge_upstream(&prev->upstream, &conf->upstream);
 

@@ -4,6 +4,7 @@
 
 
 #include "ngx_http_binarize.h"
+#include "ngx_http_binarize_budget.h"
 #include "ngx_http_binarize_redis.h"
 #include "ngx_http_binarize_token.h"
 #include "ngx_http_binarize_zone.h"

@@ -122,6 +122,9 @@ ngx_http_binarize_fetch_start(ngx_http_binarize_fetch_t *fetch)
     call = fetch->call;
 
     call->ssl_name = fetch->ssl_name;
+    call->turn = fetch->turn;
+    call->max_tries = fetch->max_tries;
+    call->fresh = fetch->fresh;
     call->body = ngx_http_binarize_fetch_on_body;
     call->whole = ngx_http_binarize_fetch_on_whole;
     call->done = ngx_http_binarize_fetch_on_done;
@@ -427,6 +430,7 @@ ngx_http_binarize_fetch_on_done(ngx_http_binarize_call_t *call)
     fetch->reason = call->reason;
     fetch->retry_after_s = call->retry_after_s;
     fetch->tries = call->tries;
+    fetch->tries_left = call->tries_left;
 
     if (fetch->status && fetch->status != NGX_HTTP_OK) {
         ngx_http_binarize_fetch_judge_status(fetch);

@@ -26,6 +26,9 @@ struct ngx_http_binarize_fetch_s {
     ngx_str_t                       headers;     /* lines, each with CRLF */
     ngx_str_t                       host;
     ngx_str_t                       ssl_name;
+    ngx_http_binarize_turn_t       *turn;        /* these three: see _http.h */
+    ngx_uint_t                      max_tries;
+    ngx_uint_t                      fresh;
     void                          (*done)(ngx_http_binarize_fetch_t *fetch);
     void                           *data;
 
@@ -39,6 +42,7 @@ struct ngx_http_binarize_fetch_s {
     const char                     *reason;
     time_t                          retry_after_s; /* -1: none */
     ngx_uint_t                      tries;
+    ngx_uint_t                      tries_left;
     binarize_envelope_t             envelope;
 
     ngx_str_t                       doc;         /* until done() returns */

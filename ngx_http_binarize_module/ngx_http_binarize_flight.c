@@ -24,10 +24,21 @@ static ngx_uint_t ngx_http_binarize_flight_alive_locked(
 static void ngx_http_binarize_flight_on_renew(ngx_event_t *ev);
 static void ngx_http_binarize_flight_follow(
     ngx_http_binarize_flight_t *flight);
-static void ngx_http_binarize_flight_arm(ngx_http_binarize_ctx_t *ctx,
-    ngx_msec_t ms);
+static void ngx_http_binarize_flight_answer_all(
+    ngx_http_binarize_flight_t *flight, ngx_queue_t *answered,
+    ngx_http_binarize_result_t *result);
+static uint64_t ngx_http_binarize_flight_patient_until(
+    ngx_http_binarize_flight_t *flight);
+static void ngx_http_binarize_flight_show_turn(
+    ngx_http_binarize_flight_t *flight);
+static ngx_uint_t ngx_http_binarize_flight_queue(ngx_http_binarize_ctx_t *ctx);
+static ngx_http_binarize_result_t *ngx_http_binarize_flight_no_turn(
+    ngx_http_binarize_flight_t *flight, ngx_uint_t last);
+static void ngx_http_binarize_flight_late(ngx_http_binarize_ctx_t *ctx);
 static ngx_uint_t ngx_http_binarize_flight_patient(
     ngx_http_binarize_ctx_t *ctx);
+static void ngx_http_binarize_flight_arm(ngx_http_binarize_ctx_t *ctx,
+    ngx_msec_t ms);
 static void ngx_http_binarize_flight_on_deadline(ngx_event_t *ev);
 static void ngx_http_binarize_flight_idle(ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_flight_answer(ngx_http_binarize_ctx_t *ctx,
@@ -58,6 +69,10 @@ ngx_http_binarize_flight_join(ngx_http_request_t *r,
 
     if (flight->sleeping && !ngx_http_binarize_flight_patient(ctx)) {
         /* the zone had no room to remember what is pending; soon */
+        ngx_http_binarize_flight_arm(ctx, 1);
+    }
+
+    if (flight->queued && !ngx_http_binarize_flight_queue(ctx)) {
         ngx_http_binarize_flight_arm(ctx, 1);
     }
 
@@ -257,6 +272,7 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
     }
 
     flight->sleeping = 0;
+    flight->queued = 0;
 
     if (ngx_queue_empty(&flight->waiters)) {
         /* all have left; a call saved */
@@ -340,12 +356,19 @@ ngx_http_binarize_flight_claim_locked(ngx_http_binarize_flight_t *flight,
             if (ngx_http_binarize_flight_alive_locked(&sf[i])) {
                 sf[i].waiters[ngx_process_slot / 64] |=
                                              1ULL << (ngx_process_slot % 64);
+                sf[i].patience_ms = ngx_max(sf[i].patience_ms,
+                                ngx_http_binarize_flight_patient_until(flight));
+
+                flight->due_ms = sf[i].turn_ms;
+                flight->retry_ms = sf[i].turn_ms;
+
                 *follow = 1;
                 return NULL;
             }
 
             /* others who waited for the dead one will look at ours */
 
+            sf[i].turn_ms = 0;
             sf[i].deadline_ms = ngx_current_msec + NGX_HTTP_BINARIZE_LEASE_MS;
             sf[i].leader = ngx_pid;
 
@@ -372,6 +395,8 @@ ngx_http_binarize_flight_claim_locked(ngx_http_binarize_flight_t *flight,
     ngx_memcpy(free->key, flight->key, sizeof(free->key));
     ngx_memzero(free->waiters, sizeof(free->waiters));
     ngx_memzero(free->lease, sizeof(free->lease));
+    free->turn_ms = 0;
+    free->patience_ms = 0;
     free->deadline_ms = ngx_current_msec + NGX_HTTP_BINARIZE_LEASE_MS;
 
     ngx_memory_barrier();
@@ -407,6 +432,10 @@ ngx_http_binarize_flight_follow(ngx_http_binarize_flight_t *flight)
 
     flight->state = ngx_http_binarize_flight_look;
     ngx_add_timer(&flight->event, NGX_HTTP_BINARIZE_FOLLOW_MS);
+
+    if (flight->due_ms) {
+        ngx_http_binarize_flight_await_turn(flight);
+    }
 }
 
 
@@ -443,6 +472,10 @@ ngx_http_binarize_flight_renew(ngx_http_binarize_flight_t *flight)
             && ngx_memcmp(sf->key, flight->key, sizeof(sf->key)) == 0)
         {
             sf->deadline_ms = ngx_current_msec + NGX_HTTP_BINARIZE_LEASE_MS;
+
+            if (!flight->queued) {
+                sf->turn_ms = 0;
+            }
 
         } else {
             /* it was taken over: the event loop stood still for too long */
@@ -626,13 +659,261 @@ ngx_http_binarize_flight_land_pending(ngx_http_binarize_flight_t *flight,
         }
     }
 
-    /* answering one request may end others, and start new ones */
+    ngx_http_binarize_flight_answer_all(flight, &answered, result);
+}
 
-    while (!ngx_queue_empty(&answered)) {
-        q = ngx_queue_head(&answered);
+
+/* answering one request may end others, and start new ones */
+
+static void
+ngx_http_binarize_flight_answer_all(ngx_http_binarize_flight_t *flight,
+    ngx_queue_t *answered, ngx_http_binarize_result_t *result)
+{
+    ngx_queue_t              *q;
+    ngx_http_binarize_ctx_t  *ctx;
+
+    flight->answering = 1;
+
+    while (!ngx_queue_empty(answered)) {
+        q = ngx_queue_head(answered);
         ctx = ngx_queue_data(q, ngx_http_binarize_ctx_t, queue);
 
         ngx_http_binarize_flight_answer(ctx, result);
+    }
+
+    flight->answering = 0;
+
+    ngx_http_binarize_flight_idle(flight);
+}
+
+
+static uint64_t
+ngx_http_binarize_flight_patient_until(ngx_http_binarize_flight_t *flight)
+{
+    uint64_t                  until_ms;
+    ngx_queue_t              *q;
+    ngx_http_binarize_ctx_t  *ctx;
+
+    until_ms = 0;
+
+    for (q = ngx_queue_head(&flight->waiters);
+         q != ngx_queue_sentinel(&flight->waiters);
+         q = ngx_queue_next(q))
+    {
+        ctx = ngx_queue_data(q, ngx_http_binarize_ctx_t, queue);
+        until_ms = ngx_max(until_ms, ctx->started_ms + ctx->wait_ms);
+    }
+
+    return until_ms;
+}
+
+
+ngx_msec_t
+ngx_http_binarize_flight_patience(ngx_http_binarize_flight_t *flight)
+{
+    uint64_t  until_ms;
+
+    until_ms = ngx_http_binarize_flight_patient_until(flight);
+
+    if (flight->shm) {
+        ngx_shmtx_lock(&flight->zone->shpool->mutex);
+        until_ms = ngx_max(until_ms, flight->shm->patience_ms);
+        ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+    }
+
+    return (until_ms > ngx_current_msec) ? until_ms - ngx_current_msec : 0;
+}
+
+
+ngx_uint_t
+ngx_http_binarize_flight_deserted(ngx_http_binarize_flight_t *flight)
+{
+    return ngx_queue_empty(&flight->waiters)
+           && ngx_http_binarize_flight_patience(flight) == 0;
+}
+
+
+void
+ngx_http_binarize_flight_await_turn(ngx_http_binarize_flight_t *flight)
+{
+    ngx_queue_t                 *q, *next, answered;
+    ngx_http_binarize_ctx_t     *ctx;
+    ngx_http_binarize_result_t  *result;
+
+    flight->queued = 1;
+
+    if (flight->leading) {
+        ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
+                                     NGX_HTTP_BINARIZE_G_BUDGET);
+        ngx_http_binarize_flight_show_turn(flight);
+    }
+
+    ngx_queue_init(&answered);
+
+    for (q = ngx_queue_head(&flight->waiters);
+         q != ngx_queue_sentinel(&flight->waiters);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        ctx = ngx_queue_data(q, ngx_http_binarize_ctx_t, queue);
+
+        if (!ngx_http_binarize_flight_queue(ctx)) {
+            ngx_queue_remove(q);
+            ngx_queue_insert_tail(&answered, q);
+        }
+    }
+
+    if (ngx_queue_empty(&answered)) {
+        ngx_http_binarize_flight_idle(flight);
+        return;
+    }
+
+    result = ngx_http_binarize_flight_no_turn(flight,
+                                           ngx_queue_empty(&flight->waiters));
+
+    ngx_http_binarize_flight_answer_all(flight, &answered, result);
+
+    if (result) {
+        ngx_http_binarize_result_release(result);
+    }
+}
+
+
+/*
+ * The other workers' flights of the id go by it, too: their requests may have
+ * less patience, or more
+ */
+
+static void
+ngx_http_binarize_flight_show_turn(ngx_http_binarize_flight_t *flight)
+{
+    uint64_t                         slots[NGX_HTTP_BINARIZE_SLOTS / 64];
+    ngx_http_binarize_shm_flight_t  *sf;
+
+    sf = flight->shm;
+
+    if (sf == NULL || flight->turn.soon) {
+        return;
+    }
+
+    ngx_memzero(slots, sizeof(slots));
+
+    ngx_shmtx_lock(&flight->zone->shpool->mutex);
+
+    if (sf->leader == ngx_pid
+        && ngx_memcmp(sf->key, flight->key, sizeof(sf->key)) == 0)
+    {
+        sf->turn_ms = ngx_max(flight->due_ms, 1);
+        ngx_memcpy(slots, sf->waiters, sizeof(slots));
+    }
+
+    ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+
+    ngx_http_binarize_zone_wake(flight->zone, slots);
+}
+
+
+/* 1 if the request can wait for the flight's turn; arms its deadline */
+
+static ngx_uint_t
+ngx_http_binarize_flight_queue(ngx_http_binarize_ctx_t *ctx)
+{
+    ngx_http_binarize_flight_t  *flight;
+
+    flight = ctx->flight;
+
+    if (flight->leading && flight->turn.soon) {
+        (void) ngx_http_binarize_flight_patient(ctx);
+        return 1;
+    }
+
+    return ctx->started_ms + ctx->wait_ms >= flight->due_ms
+           && ngx_http_binarize_flight_patient(ctx);
+}
+
+
+/* what to answer who does not wait for the turn; NULL: no memory */
+
+static ngx_http_binarize_result_t *
+ngx_http_binarize_flight_no_turn(ngx_http_binarize_flight_t *flight,
+    ngx_uint_t last)
+{
+    time_t                       s;
+    ngx_http_binarize_result_t  *result;
+
+    /* if others wait for it, the answer is there when the turn has been */
+
+    if (last && flight->leading) {
+        flight->retry_ms = ngx_http_binarize_budget_retry_ms(&flight->turn);
+    }
+
+    if (flight->pending) {
+        flight->pending->expires_ms = flight->retry_ms;
+        flight->pending->refs++;
+
+        return flight->pending;
+    }
+
+    result = ngx_http_binarize_result_of_problem(NGX_HTTP_BINARIZE_BUDGET,
+                                                 NULL);
+    if (result == NULL) {
+        return NULL;
+    }
+
+    s = ((ngx_msec_int_t) (flight->retry_ms - ngx_current_msec) + 999) / 1000;
+
+    result->retry_after_s = ngx_max(s, 1);
+    result->source = (flight->conf->l1 || flight->conf->redis)
+                     ? NGX_HTTP_BINARIZE_MISS : NGX_HTTP_BINARIZE_BYPASS;
+
+    return result;
+}
+
+
+/*
+ * The turn has not come in time.  The leader's may have come meanwhile: then
+ * it calls, and that is waited for.
+ */
+
+static void
+ngx_http_binarize_flight_late(ngx_http_binarize_ctx_t *ctx)
+{
+    ngx_uint_t                       i, calls;
+    ngx_http_binarize_flight_t      *flight;
+    ngx_http_binarize_result_t      *result;
+    ngx_http_binarize_shm_flight_t  *sf;
+
+    flight = ctx->flight;
+    calls = 0;
+
+    if (flight->following) {
+        sf = ngx_http_binarize_zone_flights(flight->zone, flight->key);
+
+        ngx_shmtx_lock(&flight->zone->shpool->mutex);
+
+        for (i = 0; i < NGX_HTTP_BINARIZE_WAYS; i++) {
+            if (sf[i].leader && sf[i].turn_ms == 0
+                && ngx_memcmp(sf[i].key, flight->key, sizeof(sf[i].key)) == 0)
+            {
+                calls = 1;
+            }
+        }
+
+        ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+    }
+
+    if (calls) {
+        return;
+    }
+
+    result = ngx_http_binarize_flight_no_turn(flight,
+                                      ngx_queue_head(&flight->waiters)
+                                      == ngx_queue_last(&flight->waiters));
+
+    ngx_http_binarize_flight_answer(ctx, result);
+
+    if (result) {
+        ngx_http_binarize_result_release(result);
     }
 
     ngx_http_binarize_flight_idle(flight);
@@ -685,6 +966,11 @@ ngx_http_binarize_flight_on_deadline(ngx_event_t *ev)
     ctx = ev->data;
     flight = ctx->flight;
 
+    if (flight->queued) {
+        ngx_http_binarize_flight_late(ctx);
+        return;
+    }
+
     if (!flight->sleeping) {
         return;
     }
@@ -694,13 +980,30 @@ ngx_http_binarize_flight_on_deadline(ngx_event_t *ev)
 }
 
 
-/* nobody polls when nobody waits */
+/* nobody polls, nor takes a turn, when nobody waits */
 
 static void
 ngx_http_binarize_flight_idle(ngx_http_binarize_flight_t *flight)
 {
-    if (!flight->sleeping || !ngx_queue_empty(&flight->waiters)) {
+    if (!(flight->sleeping || flight->queued) || flight->answering
+        || !ngx_queue_empty(&flight->waiters))
+    {
         return;
+    }
+
+    if (flight->queued && flight->leading) {
+
+        /* those who follow may be more patient */
+
+        if (!ngx_http_binarize_flight_deserted(flight)) {
+            return;
+        }
+
+        ngx_http_binarize_flight_release(flight);
+    }
+
+    if (flight->following) {
+        ngx_queue_remove(&flight->queue);
     }
 
     ngx_rbtree_delete(&flight->zone->flights, &flight->node);
@@ -758,6 +1061,8 @@ ngx_http_binarize_flight_free(ngx_http_binarize_flight_t *flight)
     if (flight->pending) {
         ngx_http_binarize_result_release(flight->pending);
     }
+
+    ngx_http_binarize_budget_release(&flight->turn, 0);
 
     ngx_destroy_pool(flight->pool);
 }

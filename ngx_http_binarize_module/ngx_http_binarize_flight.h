@@ -7,7 +7,8 @@
  *             |
  *   look -----+-- another worker leads: follow -- woken, or its lease
  *    ^        |                                   has run out --+
- *    |        +-- lead: Redis, token, fetch ---- land           |
+ *    |        +-- lead: Redis, token, turn of the budget,       |
+ *    |                  fetch ------------------- land          |
  *    +----------------------------------------------------------+
  *    |
  *    +-- the task is pending and somebody waits: sleep until the next poll
@@ -22,6 +23,7 @@
 
 
 #include "ngx_http_binarize.h"
+#include "ngx_http_binarize_budget.h"
 #include "ngx_http_binarize_fetch.h"
 #include "ngx_http_binarize_l2.h"
 #include "ngx_http_binarize_result.h"
@@ -53,6 +55,13 @@ struct ngx_http_binarize_flight_s {
     ngx_http_binarize_token_waiter_t   token_waiter;
     ngx_http_binarize_bearer_t         bearer;
 
+    ngx_http_binarize_turn_t           turn;
+    uint64_t                           due_ms;     /* of the turn we, or the
+                                                      leader, wait for */
+    uint64_t                           retry_ms;
+    ngx_msec_t                         called_ms;  /* the first try */
+    ngx_uint_t                         max_tries;  /* of the next fetch */
+
     /* among nodes, _nodes.c */
     ngx_http_binarize_l2_lease_t      *lease;      /* asked for, or held */
     ngx_int_t                          lease_rc;
@@ -73,6 +82,8 @@ struct ngx_http_binarize_flight_s {
     unsigned                           followed:1;  /* some time */
     unsigned                           remote:1;    /* another node flies */
     unsigned                           sleeping:1;
+    unsigned                           queued:1;   /* for a turn */
+    unsigned                           answering:1;
     unsigned                           refused:1;  /* one token already */
     unsigned                           looked_up:1; /* in Redis */
     unsigned                           landed:1;    /* it came meanwhile */

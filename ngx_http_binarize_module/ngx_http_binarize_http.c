@@ -125,7 +125,12 @@ ngx_http_binarize_call_on_job_start(ngx_http_request_t *r)
                                                    ngx_http_binarize_module);
     call->peer.name = call->ssl_name;
     call->peer.inner = call->target->upstream;
-    call->peer.reuse = !call->post;
+    call->peer.reuse = !call->post && !call->fresh;
+    call->peer.turn = call->turn;
+
+    if (call->max_tries) {
+        call->upstream_conf.next_upstream_tries = call->max_tries;
+    }
 
     if (call->peer.inner == NULL) {
         if (ngx_http_binarize_call_resolve(r, call) != NGX_OK) {
@@ -271,6 +276,7 @@ ngx_http_binarize_call_on_job_end(void *data)
 
     rc = (call->job->rc == NGX_OK) ? call->rc : call->job->rc;
     call->tries = call->peer.tries;
+    call->tries_left = call->peer.tries_left;
 
     if (!call->head_done) {
         call->status = 0;

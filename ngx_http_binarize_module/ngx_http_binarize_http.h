@@ -21,7 +21,11 @@ struct ngx_http_binarize_call_s {
     ngx_http_binarize_target_t     *target;
     ngx_str_t                       request;      /* head and body */
     ngx_str_t                       ssl_name;     /* SNI and verified name */
+    ngx_http_binarize_turn_t       *turn;         /* each further try needs
+                                                     one, too; or NULL */
+    ngx_uint_t                      max_tries;    /* 0: as configured */
     unsigned                        post:1;       /* not to be repeated */
+    unsigned                        fresh:1;      /* on a new connection */
 
     /*
      * A piece of the body of a 200 answer; NGX_ERROR ends the exchange.
@@ -50,6 +54,8 @@ struct ngx_http_binarize_call_s {
     time_t                          retry_after_s; /* -1: none */
     const char                     *reason;       /* for the log */
     ngx_uint_t                      tries;
+    ngx_uint_t                      tries_left;   /* of which the turn was
+                                                     not there; 0: none */
 
     /* implementation */
     ngx_http_upstream_conf_t        upstream_conf;

@@ -12,6 +12,13 @@ static void ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
 static void ngx_http_binarize_lead_get_token(
     ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_lead_on_token(void *data);
+static void ngx_http_binarize_lead_drop_bearer(
+    ngx_http_binarize_flight_t *flight);
+static void ngx_http_binarize_lead_take_turn(
+    ngx_http_binarize_flight_t *flight);
+static void ngx_http_binarize_lead_no_turn(ngx_http_binarize_flight_t *flight);
+static void ngx_http_binarize_lead_on_turn(void *data);
+static void ngx_http_binarize_lead_on_revised(void *data);
 static void ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_lead_on_fetch(
     ngx_http_binarize_fetch_t *fetch);
@@ -41,7 +48,12 @@ ngx_http_binarize_lead(ngx_http_binarize_flight_t *flight)
     conf = flight->conf;
 
     flight->leading = 1;
-    flight->refused = 0;
+
+    if (!flight->turn.granted) {
+        flight->refused = 0;
+        flight->max_tries = 0;
+        ngx_http_binarize_turn_new(&flight->turn);
+    }
 
     ngx_http_binarize_flight_renew(flight);
 
@@ -129,6 +141,7 @@ ngx_http_binarize_lead_get_token(ngx_http_binarize_flight_t *flight)
                                      &flight->bearer, &flight->token_waiter,
                                      &problem, &retry_after_s);
     if (rc == NGX_AGAIN) {
+        ngx_http_binarize_budget_release(&flight->turn, 0);
         ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
                                      NGX_HTTP_BINARIZE_G_TOKEN);
         return;
@@ -139,7 +152,7 @@ ngx_http_binarize_lead_get_token(ngx_http_binarize_flight_t *flight)
         return;
     }
 
-    ngx_http_binarize_lead_fetch(flight);
+    ngx_http_binarize_lead_take_turn(flight);
 }
 
 
@@ -147,6 +160,113 @@ static void
 ngx_http_binarize_lead_on_token(void *data)
 {
     ngx_http_binarize_lead_get_token(data);
+}
+
+
+static void
+ngx_http_binarize_lead_drop_bearer(ngx_http_binarize_flight_t *flight)
+{
+    ngx_explicit_memzero(flight->bearer.text.data, flight->bearer.text.len);
+    ngx_pfree(flight->pool, flight->bearer.text.data);
+
+    ngx_str_null(&flight->bearer.text);
+}
+
+
+static void
+ngx_http_binarize_lead_take_turn(ngx_http_binarize_flight_t *flight)
+{
+    ngx_int_t  rc;
+
+    flight->turn.handler = ngx_http_binarize_lead_on_turn;
+    flight->turn.revised = ngx_http_binarize_lead_on_revised;
+    flight->turn.data = flight;
+
+    rc = ngx_http_binarize_budget_take(flight->conf->budget, &flight->turn,
+                                    ngx_http_binarize_flight_patience(flight));
+
+    if (rc == NGX_OK) {
+        ngx_http_binarize_lead_fetch(flight);
+        return;
+    }
+
+    /* by then it may be another token */
+
+    ngx_http_binarize_lead_drop_bearer(flight);
+
+    flight->due_ms = flight->turn.due_ms;
+    flight->retry_ms = flight->turn.retry_ms;
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_binarize_lead_no_turn(flight);
+        return;
+    }
+
+    /* other nodes may be more patient, or have a turn before */
+
+    ngx_http_binarize_nodes_release(flight);
+
+    ngx_http_binarize_flight_await_turn(flight);
+}
+
+
+/* nobody who waits can wait for the turn; of a task known they get that */
+
+static void
+ngx_http_binarize_lead_no_turn(ngx_http_binarize_flight_t *flight)
+{
+    time_t                       retry_after_s;
+    ngx_http_binarize_result_t  *result;
+
+    if (flight->pending) {
+        result = flight->pending;
+        result->expires_ms = flight->retry_ms;
+        flight->pending = NULL;
+
+        ngx_http_binarize_flight_release(flight);
+        ngx_http_binarize_flight_land(flight, result);
+        return;
+    }
+
+    retry_after_s = ((ngx_msec_int_t) (flight->retry_ms - ngx_current_msec)
+                     + 999) / 1000;
+
+    ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_BUDGET, 0,
+                                ngx_max(retry_after_s, 1));
+}
+
+
+/* the turn has come; meanwhile another node may have landed */
+
+static void
+ngx_http_binarize_lead_on_turn(void *data)
+{
+    ngx_http_binarize_flight_t *flight = data;
+
+    flight->queued = 0;
+
+    if (ngx_http_binarize_flight_deserted(flight)) {
+        ngx_http_binarize_flight_release(flight);
+        ngx_http_binarize_flight_land(flight, NULL);
+        return;
+    }
+
+    flight->looked_up = 0;
+    flight->relooked = 0;
+
+    ngx_http_binarize_lead(flight);
+}
+
+
+static void
+ngx_http_binarize_lead_on_revised(void *data)
+{
+    ngx_http_binarize_flight_t *flight = data;
+
+    flight->due_ms = flight->turn.due_ms;
+    flight->retry_ms = flight->turn.retry_ms;
+
+    ngx_http_binarize_flight_await_turn(flight);
 }
 
 
@@ -170,14 +290,20 @@ ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight)
     fetch->headers = flight->headers;
     fetch->host = flight->host;
     fetch->ssl_name = flight->ssl_name;
+    fetch->turn = &flight->turn;
+    fetch->max_tries = flight->max_tries;
+    fetch->fresh = (flight->max_tries != 0);
     fetch->done = ngx_http_binarize_lead_on_fetch;
     fetch->data = flight;
 
     fetch->token.len = flight->bearer.text.len;
     fetch->token.data = ngx_pstrdup(pool, &flight->bearer.text);
 
-    ngx_explicit_memzero(flight->bearer.text.data, flight->bearer.text.len);
-    ngx_pfree(flight->pool, flight->bearer.text.data);
+    ngx_http_binarize_lead_drop_bearer(flight);
+
+    if (flight->max_tries == 0) {
+        flight->called_ms = ngx_current_msec;
+    }
 
     if (fetch->token.data == NULL) {
         ngx_http_binarize_fetch_abandon(fetch);
@@ -214,6 +340,8 @@ ngx_http_binarize_lead_on_fetch(ngx_http_binarize_fetch_t *fetch)
 
     ngx_explicit_memzero(fetch->token.data, fetch->token.len);
 
+    ngx_http_binarize_budget_release(&flight->turn, fetch->tries != 0);
+
     if (fetch->status != NGX_HTTP_UNAUTHORIZED && fetch->status) {
         ngx_http_binarize_token_accepted(flight->conf->token,
                                          flight->bearer.generation);
@@ -244,17 +372,31 @@ ngx_http_binarize_lead_on_fetch(ngx_http_binarize_fetch_t *fetch)
 }
 
 
-/* 401: one new token, one retry */
+/*
+ * 401: one new token, one retry.  Or the next try on an upstream had no turn
+ * at once: it gets one, before others who wait.
+ */
 
 static ngx_uint_t
 ngx_http_binarize_lead_retry(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_fetch_t *fetch)
 {
+    ngx_msec_t  timeout_ms;
+
+    if (fetch->tries_left) {
+        flight->max_tries = fetch->tries_left;
+        timeout_ms = flight->conf->upstream.next_upstream_timeout;
+
+        return timeout_ms == 0
+               || ngx_current_msec - flight->called_ms < timeout_ms;
+    }
+
     if (fetch->status != NGX_HTTP_UNAUTHORIZED || flight->refused) {
         return 0;
     }
 
     flight->refused = 1;
+    flight->max_tries = 0;
 
     return ngx_http_binarize_token_refused(flight->conf->token,
                                            flight->bearer.generation)
@@ -335,9 +477,14 @@ ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
         result->source = ngx_http_binarize_lead_source(flight);
         result->retry_after_s = ngx_max(retry_after_s, 0);
 
-        ngx_http_binarize_keep_answer(flight, result, BINARIZE_STORE_NEGATIVE,
-                                      problem == NGX_HTTP_BINARIZE_BUSY
-                                      ? retry_after_s : 0);
+        /* of a turn others may have more luck, or patience */
+
+        if (problem != NGX_HTTP_BINARIZE_BUDGET) {
+            ngx_http_binarize_keep_answer(flight, result,
+                                          BINARIZE_STORE_NEGATIVE,
+                                          problem == NGX_HTTP_BINARIZE_BUSY
+                                          ? retry_after_s : 0);
+        }
     }
 
     ngx_http_binarize_flight_release(flight);

@@ -55,6 +55,20 @@ void ngx_http_binarize_keep_state(ngx_http_binarize_flight_t *flight,
 /* _flight.c: renews the leases of the leader, again and again */
 void ngx_http_binarize_flight_renew(ngx_http_binarize_flight_t *flight);
 
+/*
+ * The flight waits for its turn, or it will have to for longer than it was
+ * thought: answers who can not wait for that.  The flight may be gone then.
+ */
+void ngx_http_binarize_flight_await_turn(ngx_http_binarize_flight_t *flight);
+
+/* how long some of those who wait for it can wait for a turn, ms */
+ngx_msec_t ngx_http_binarize_flight_patience(
+    ngx_http_binarize_flight_t *flight);
+
+/* 1 if there is nobody any more who waits for it */
+ngx_uint_t ngx_http_binarize_flight_deserted(
+    ngx_http_binarize_flight_t *flight);
+
 /* gives the lead up and wakes who followed; what they need is in the zone */
 void ngx_http_binarize_flight_release(ngx_http_binarize_flight_t *flight);
 

@@ -433,6 +433,10 @@ ngx_http_binarize_nodes_wait(ngx_http_binarize_flight_t *flight)
 
     bmcf = flight->conf->main_conf;
 
+    /* the call is another node's to make */
+
+    ngx_http_binarize_budget_release(&flight->turn, 0);
+
     flight->followed = 1;
     flight->remote = 1;
     ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,

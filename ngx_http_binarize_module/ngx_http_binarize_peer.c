@@ -116,15 +116,34 @@ ngx_http_binarize_peer_get(ngx_peer_connection_t *pc, void *data)
     ngx_http_binarize_peer_t  *peer = data;
 
     ngx_int_t                  rc;
+    ngx_uint_t                 again;
     ngx_connection_t          *c;
     ngx_http_binarize_idle_t  *idle;
 
     pc->cached = 0;
     pc->connection = NULL;
 
+    again = (peer->turn && peer->tries);
+
+    if (again && ngx_http_binarize_budget_again(peer->turn) != NGX_OK) {
+
+        /* the caller asks for another turn; nothing is said of the peers */
+
+        ngx_log_error(NGX_LOG_INFO, pc->log, 0,
+                      "another try has to wait for its turn");
+
+        peer->tries_left = pc->tries;
+        return NGX_BUSY;
+    }
+
     rc = peer->get(pc, peer->data);
 
     if (rc != NGX_OK && rc != NGX_DONE) {
+
+        if (again) {
+            ngx_http_binarize_budget_not_again(peer->turn);
+        }
+
         return rc;
     }
 

@@ -3,7 +3,7 @@
 #define _NGX_HTTP_BINARIZE_PEER_H_INCLUDED_
 
 
-#include "ngx_http_binarize.h"
+#include "ngx_http_binarize_budget.h"
 
 
 /*
@@ -22,7 +22,9 @@ typedef struct {
     ngx_http_upstream_t              *u;
     ngx_str_t                         name;       /* verified, of TLS */
     void                             *ssl;        /* ngx_ssl_t, or NULL */
+    ngx_http_binarize_turn_t         *turn;       /* of the first try */
     ngx_uint_t                        tries;      /* connections asked for */
+    ngx_uint_t                        tries_left; /* when one was denied */
     unsigned                          reuse:1;    /* idle ones may be taken */
 
     ngx_event_get_peer_pt             get;

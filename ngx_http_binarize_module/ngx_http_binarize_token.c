@@ -13,8 +13,9 @@
 
 static ngx_http_binarize_shm_token_t *ngx_http_binarize_token_slot_locked(
     ngx_http_binarize_zone_t *zone, ngx_http_binarize_token_t *token);
-static ngx_uint_t ngx_http_binarize_token_claim_locked(
-    ngx_http_binarize_token_t *token, ngx_http_binarize_shm_token_t *st);
+static ngx_int_t ngx_http_binarize_token_claim_locked(
+    ngx_http_binarize_token_t *token, ngx_http_binarize_shm_token_t *st,
+    ngx_uint_t needed);
 static void ngx_http_binarize_token_wait(ngx_http_binarize_zone_t *zone,
     ngx_http_binarize_token_waiter_t *waiter);
 static void ngx_http_binarize_token_on_look(ngx_event_t *ev);
@@ -66,13 +67,15 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token, ngx_pool_t *pool,
         bearer->generation = st->generation;
 
         if (ngx_current_msec >= st->refresh_ms) {
-            call = ngx_http_binarize_token_claim_locked(token, st);
+            call = (ngx_http_binarize_token_claim_locked(token, st, 0)
+                    == NGX_OK);
         }
 
     } else {
-        call = ngx_http_binarize_token_claim_locked(token, st);
+        rc = ngx_http_binarize_token_claim_locked(token, st, 1);
+        call = (rc == NGX_OK);
 
-        if (call || st->caller) {
+        if (rc != NGX_DECLINED) {
             st->waiters[ngx_process_slot / 64] |=
                                            1ULL << (ngx_process_slot % 64);
             rc = NGX_AGAIN;
@@ -100,6 +103,7 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token, ngx_pool_t *pool,
     }
 
     if (call && ngx_http_binarize_token_call_start(token) != NGX_OK) {
+        ngx_http_binarize_budget_token_end(token->budget);
         ngx_http_binarize_token_release(token, NGX_HTTP_BINARIZE_INTERNAL, 1);
 
         if (rc == NGX_AGAIN) {
@@ -151,11 +155,14 @@ ngx_http_binarize_token_slot_locked(ngx_http_binarize_zone_t *zone,
 }
 
 
-/* 1 if the call is ours to make now */
+/*
+ * NGX_OK: the call is ours to make now; NGX_AGAIN: another one is in the air,
+ * or has to wait for its turn; NGX_DECLINED: it is not the time for one.
+ */
 
-static ngx_uint_t
+static ngx_int_t
 ngx_http_binarize_token_claim_locked(ngx_http_binarize_token_t *token,
-    ngx_http_binarize_shm_token_t *st)
+    ngx_http_binarize_shm_token_t *st, ngx_uint_t needed)
 {
     ngx_http_upstream_conf_t  *uc;
 
@@ -164,14 +171,18 @@ ngx_http_binarize_token_claim_locked(ngx_http_binarize_token_t *token,
         if (ngx_current_msec < st->deadline_ms
             && (kill((ngx_pid_t) st->caller, 0) == 0 || ngx_errno != ESRCH))
         {
-            return 0;
+            return NGX_AGAIN;
         }
 
         st->caller = 0;
     }
 
     if (ngx_current_msec < st->next_try_ms) {
-        return 0;
+        return NGX_DECLINED;
+    }
+
+    if (!ngx_http_binarize_budget_token_begin_locked(token->budget, needed)) {
+        return NGX_AGAIN;
     }
 
     uc = &token->conf->upstream;
@@ -180,7 +191,7 @@ ngx_http_binarize_token_claim_locked(ngx_http_binarize_token_t *token,
     st->deadline_ms = ngx_current_msec + uc->connect_timeout
                       + uc->send_timeout + 2 * uc->read_timeout;
 
-    return 1;
+    return NGX_OK;
 }
 
 
@@ -297,6 +308,26 @@ ngx_http_binarize_token_pause(ngx_http_binarize_token_t *token,
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "cloud answered 429, its calls pause for %T s", pause_s);
+}
+
+
+void
+ngx_http_binarize_token_notify(ngx_http_binarize_token_t *token)
+{
+    uint64_t                        waiters[NGX_HTTP_BINARIZE_SLOTS / 64];
+    ngx_http_binarize_zone_t       *zone;
+    ngx_http_binarize_shm_token_t  *st;
+
+    zone = token->shm_zone->data;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    st = ngx_http_binarize_token_slot_locked(zone, token);
+    ngx_memcpy(waiters, st->waiters, sizeof(waiters));
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    ngx_http_binarize_zone_wake(zone, waiters);
 }
 
 

@@ -51,6 +51,8 @@ struct ngx_http_binarize_token_s {
     ngx_http_binarize_loc_conf_t   *conf;       /* for time-outs and TLS */
     ngx_shm_zone_t                 *shm_zone;
 
+    ngx_http_binarize_budget_t     *budget;     /* or NULL */
+
     ngx_str_t                       client_id;
     ngx_str_t                       client_secret;
     ngx_http_binarize_target_t     *target;
@@ -110,6 +112,9 @@ ngx_int_t ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
 /* the cloud answered 429: nobody gets the token for so long */
 void ngx_http_binarize_token_pause(ngx_http_binarize_token_t *token,
     time_t pause_s);
+
+/* wakes all workers that wait for one: a call may be made now */
+void ngx_http_binarize_token_notify(ngx_http_binarize_token_t *token);
 
 /* calls the handlers of all waiters; on a wake-up */
 void ngx_http_binarize_token_wake(ngx_http_binarize_zone_t *zone);

@@ -201,6 +201,8 @@ ngx_http_binarize_token_call_on_done(ngx_http_binarize_call_t *call)
     token = tc->token;
     zone = token->shm_zone->data;
 
+    ngx_http_binarize_budget_token_end(token->budget);
+
     if (call->problem == NGX_HTTP_BINARIZE_OK && call->status == NGX_HTTP_OK) {
         call->reason = ngx_http_binarize_token_call_parse(tc, &text, &expires_s);
 

@@ -10,6 +10,9 @@
 static ngx_int_t ngx_http_binarize_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_int_t ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone);
+static void ngx_http_binarize_zone_layout(ngx_http_binarize_zone_t *zone);
+static ngx_uint_t ngx_http_binarize_zone_nprocesses(
+    ngx_http_binarize_zone_t *zone);
 static ngx_int_t ngx_http_binarize_zone_open_fds(
     ngx_http_binarize_zone_t *zone);
 static void ngx_http_binarize_zone_on_wake(ngx_event_t *ev);
@@ -35,6 +38,7 @@ ngx_http_binarize_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size)
     zone->shm_zone = shm_zone;
     zone->cycle = cf->cycle;
     ngx_queue_init(&zone->token_waiters);
+    ngx_queue_init(&zone->budgets);
     ngx_queue_init(&zone->followers);
     ngx_rbtree_init(&zone->flights, &zone->sentinel,
                     ngx_http_binarize_flight_insert_value);
@@ -57,9 +61,9 @@ ngx_http_binarize_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     if (old) {
         zone->shm = old->shm;
-        zone->shm_flights = old->shm_flights;
         zone->store = old->store;
         zone->metrics = old->metrics;
+        ngx_http_binarize_zone_layout(zone);
         return NGX_OK;
     }
 
@@ -73,21 +77,28 @@ ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
     void        *store;
     size_t       size;
     unsigned     attached;
-    ngx_uint_t   n;
+    ngx_uint_t   n, nlanes;
 
     /* 3 % of the zone for flights */
 
     n = zone->shm_zone->shm.size / 4096 / 8 * NGX_HTTP_BINARIZE_WAYS;
     n = n * 2 / 3 / NGX_HTTP_BINARIZE_WAYS * NGX_HTTP_BINARIZE_WAYS;
 
+    nlanes = ngx_max(ngx_http_binarize_zone_nprocesses(zone),
+                     NGX_HTTP_BINARIZE_MIN_LANES);
+
     zone->shm = ngx_slab_calloc(zone->shpool,
                                 sizeof(*zone->shm)
-                                + n * sizeof(*zone->shm_flights));
+                                + n * sizeof(*zone->shm_flights)
+                                + NGX_HTTP_BINARIZE_BUDGETS
+                                  * (sizeof(*zone->shm_budgets)
+                                     + nlanes * sizeof(*zone->shm_lanes)));
     if (zone->shm == NULL) {
         goto too_small;
     }
 
     zone->shm->nflights = n;
+    zone->shm->nlanes = nlanes;
 
     if (RAND_bytes((u_char *) zone->shm->secret, sizeof(zone->shm->secret))
         != 1)
@@ -97,7 +108,7 @@ ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
         return NGX_ERROR;
     }
 
-    zone->shm_flights = (ngx_http_binarize_shm_flight_t *) (zone->shm + 1);
+    ngx_http_binarize_zone_layout(zone);
 
     if (ngx_http_binarize_metrics_format(zone) != NGX_OK) {
         goto too_small;
@@ -137,6 +148,36 @@ too_small:
 }
 
 
+/* what lies behind shm */
+
+static void
+ngx_http_binarize_zone_layout(ngx_http_binarize_zone_t *zone)
+{
+    zone->shm_flights = (ngx_http_binarize_shm_flight_t *) (zone->shm + 1);
+
+    zone->shm_budgets = (ngx_http_binarize_shm_budget_t *)
+                        (zone->shm_flights + zone->shm->nflights);
+
+    zone->shm_lanes = (ngx_http_binarize_shm_lane_t *)
+                      (zone->shm_budgets + NGX_HTTP_BINARIZE_BUDGETS);
+}
+
+
+/* workers of a reload overlap, and some slots are not workers' */
+
+static ngx_uint_t
+ngx_http_binarize_zone_nprocesses(ngx_http_binarize_zone_t *zone)
+{
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(zone->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    return ngx_min(ngx_max(ccf->worker_processes, 1) * 3 + 16,
+                   NGX_HTTP_BINARIZE_SLOTS);
+}
+
+
 /*
  * The eventfds are opened by the master before it forks, so that any worker
  * can write to the one of any slot, and live as long as the zone.  None is
@@ -147,21 +188,14 @@ too_small:
 static ngx_int_t
 ngx_http_binarize_zone_open_fds(ngx_http_binarize_zone_t *zone)
 {
-    int               fd;
-    ngx_uint_t        i, n;
-    ngx_core_conf_t  *ccf;
+    int         fd;
+    ngx_uint_t  i, n;
 
     if (ngx_test_config) {
         return NGX_OK;
     }
 
-    ccf = (ngx_core_conf_t *) ngx_get_conf(zone->cycle->conf_ctx,
-                                           ngx_core_module);
-
-    /* workers of a reload overlap, and some slots are not workers' */
-
-    n = ngx_max(ccf->worker_processes, 1) * 3 + 16;
-    n = ngx_min(n, NGX_HTTP_BINARIZE_SLOTS);
+    n = ngx_http_binarize_zone_nprocesses(zone);
 
     for (i = 0; i < n; i++) {
 
@@ -202,6 +236,8 @@ ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
     ngx_shmtx_lock(&zone->shpool->mutex);
     binarize_store_release_slot(zone->store, ngx_process_slot);
     ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    ngx_http_binarize_budget_init_process(zone);
 
     if ((ngx_uint_t) ngx_process_slot >= zone->shm->nwake_fds) {
         return NGX_OK;
@@ -248,6 +284,8 @@ ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone)
         zone->wake = NULL;
     }
 
+    ngx_http_binarize_budget_exit_process(zone);
+
     if (zone->pins) {
         ngx_shmtx_lock(&zone->shpool->mutex);
         binarize_store_release_slot(zone->store, ngx_process_slot);
@@ -284,6 +322,7 @@ ngx_http_binarize_zone_on_wake(ngx_event_t *ev)
                                         - sent_us);
 
     ngx_http_binarize_token_wake(zone);
+    ngx_http_binarize_budget_wake(zone);
     ngx_http_binarize_flight_wake(zone);
 }
 

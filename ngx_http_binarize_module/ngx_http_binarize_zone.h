@@ -9,7 +9,7 @@
  *   |            | inside the allocator leaves behind can not be repaired |
  *   +------------+--------------------------------------------------------+
  *   | shm        | ngx_http_binarize_shm_t: wake-ups, tokens; behind it   |
- *   |            | the records of flights                                 |
+ *   |            | the records of flights, the budgets and their lanes    |
  *   +------------+--------------------------------------------------------+
  *   | metrics    | counters and gauges, see _metrics.h                    |
  *   +------------+--------------------------------------------------------+
@@ -23,6 +23,7 @@
 
 
 #include "ngx_http_binarize.h"
+#include "ngx_http_binarize_budget.h"
 #include "ngx_http_binarize_token.h"
 #include "core/store.h"
 
@@ -41,6 +42,7 @@ typedef struct {
     ngx_atomic_t                    woken[NGX_HTTP_BINARIZE_SLOTS];
 
     ngx_uint_t                      nflights;    /* a multiple of WAYS */
+    ngx_uint_t                      nlanes;      /* of each budget */
     uint64_t                        secret[3];   /* of keys */
 
     ngx_http_binarize_shm_token_t   tokens[NGX_HTTP_BINARIZE_TOKENS];
@@ -58,6 +60,10 @@ typedef struct {
     uint64_t                        deadline_ms; /* of its lease */
     u_char                          lease[32];   /* in Redis; or zeroes */
     uint64_t                        waiters[NGX_MAX_PROCESSES / 64];
+
+    /* its turn of the budget, 0: not waited for; and until when some wait */
+    uint64_t                        turn_ms;
+    uint64_t                        patience_ms;
 } ngx_http_binarize_shm_flight_t;
 
 
@@ -73,6 +79,8 @@ struct ngx_http_binarize_zone_s {
     ngx_slab_pool_t                *shpool;
     ngx_http_binarize_shm_t        *shm;
     ngx_http_binarize_shm_flight_t *shm_flights;
+    ngx_http_binarize_shm_budget_t *shm_budgets;
+    ngx_http_binarize_shm_lane_t   *shm_lanes;   /* nlanes of each budget */
     binarize_store_t               *store;
     ngx_http_binarize_shm_metrics_t *metrics;
 
@@ -84,6 +92,7 @@ struct ngx_http_binarize_zone_s {
     ngx_rbtree_node_t               sentinel;
     ngx_queue_t                     followers;
     ngx_queue_t                     token_waiters;
+    ngx_queue_t                     budgets;    /* this worker's in use */
 
     ngx_connection_t               *wake;
 };
