@@ -157,7 +157,7 @@ binarize_negotiate(const unsigned char *accept, size_t size,
     }
 
     in.next = accept;
-    in.end = accept + size;
+    in.end = size ? accept + size : accept;
 
     memset(&png, 0, sizeof(png));
     memset(&json, 0, sizeof(json));
