@@ -211,7 +211,7 @@ binarize_accept_quality(const unsigned char *accept, size_t size,
     };
 
     in.next = accept;
-    in.end = accept + size;
+    in.end = size ? accept + size : accept;
 
     memset(&offer, 0, sizeof(offer));
 
@@ -249,7 +249,7 @@ binarize_prefer_wait(const unsigned char *prefer, size_t size,
     }
 
     in.next = prefer;
-    in.end = prefer + size;
+    in.end = size ? prefer + size : prefer;
 
     while (field_next(&in)) {
 
