@@ -34,6 +34,7 @@ use Time::HiRes qw(sleep time);
 use Binarize::Client;
 use Binarize::Cloud;
 use Binarize::Crowd;
+use Binarize::Node;
 use Binarize::Redis;
 
 our $top;
@@ -92,7 +93,7 @@ BEGIN {
 
 use Test::Nginx::Socket 'no_plan';
 
-our @EXPORT = qw(cloud redis_server answer_is problem_is get begin crowd
+our @EXPORT = qw(cloud redis_server node answer_is problem_is get begin crowd
     tally guid task fetches until_true file_write file_read nginx_pid nginx_workers
     nginx_signal nginx_stop nginx_start nginx_restart error_log run_file
     secret tolerate $dir $port $patience $valgrind);
@@ -199,6 +200,11 @@ sub cloud {
 
 sub redis_server {
     return Binarize::Redis->new(@_);
+}
+
+# A second nginx like the one of the block, see Binarize::Node.
+sub node {
+    return Binarize::Node->new();
 }
 
 # Makes a task, returns its id; the parameters are those of the stand-in's
@@ -448,6 +454,7 @@ sub run_file {
 
 # After the last block: nginx ends in peace, and its log is looked through.
 sub finish {
+    Binarize::Node::stop_all();
     Test::More::ok(nginx_stop(), 'nginx ended gracefully');
 
     my @bad = grep {
@@ -538,6 +545,7 @@ END {
     if ($$ == $owner) {
         local $?;
 
+        Binarize::Node::stop_all();
         nginx_stop();
         Binarize::Redis::stop_all();
         Binarize::Cloud::stop_all();
