@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that are missing for the given purposes:
 #
-#   scripts/deps.sh [build|standin|run|test|bench]...
+#   scripts/deps.sh [build|standin|run|test|browser|cdn|bench]...
 #
 # Needs apt and root or sudo; does nothing, and needs neither, when all is
 # there.  Debian 12 or later.  Daemons that come along are neither started
@@ -25,7 +25,9 @@ standin="gcc libc6-dev make pkg-config libcjson-dev libevent-dev
     libleptonica-dev libssl-dev zlib1g-dev"
 run="nginx redis-server redis-tools ca-certificates curl jq"
 test="$build $standin $run clang libclang-rt-dev libcmocka-dev openssl perl
-    procps libtest-nginx-perl"
+    procps libtest-nginx-perl nghttp2-client libnginx-mod-http-image-filter"
+browser="chromium fonts-dejavu-core"
+cdn="varnish gcc libc6-dev"
 bench="libnginx-mod-http-lua lua-cjson perl valgrind varnish"
 
 # packages that are only in a later suite than the machine's, and are
@@ -253,6 +255,8 @@ for purpose; do
         standin) wanted="$wanted $standin" ;;
         run)     wanted="$wanted $run" ;;
         test)    wanted="$wanted $test" ;;
+        browser) wanted="$wanted $browser" ;;
+        cdn)     wanted="$wanted $cdn" ;;
         bench)   wanted="$wanted $bench" ;;
         *)       die "unknown purpose \"$purpose\"" ;;
     esac
