@@ -440,7 +440,7 @@ ngx_http_binarize_metric_request(void *data)
     ngx_http_binarize_ctx_t *ctx = data;
 
     off_t                      sent;
-    ngx_uint_t                 i, status;
+    ngx_uint_t                 i;
     ngx_http_request_t        *r;
     ngx_http_binarize_zone_t  *zone;
 
@@ -452,10 +452,9 @@ ngx_http_binarize_metric_request(void *data)
 
     ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_REQUESTS + i);
 
-    status = r->err_status ? r->err_status : r->headers_out.status;
+    i = ngx_http_binarize_status_index(r->headers_out.status);
 
-    ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_ANSWERS
-                                 + ngx_http_binarize_status_index(status));
+    ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_ANSWERS + i);
 
     if (r != r->main) {
         /* a part of another answer */
