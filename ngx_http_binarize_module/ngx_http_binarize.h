@@ -59,6 +59,8 @@ typedef struct {
     ngx_queue_t                    idle;       /* idle connections, this
                                                   worker's, see _peer.c */
     ngx_uint_t                     nidle;
+    ngx_queue_t                    sessions;   /* of TLS, likewise */
+    ngx_uint_t                     nsessions;
 
     ngx_queue_t                    remote;     /* flights that wait for
                                                   another node */

@@ -42,6 +42,7 @@ ngx_http_binarize_create_main_conf(ngx_conf_t *cf)
     }
 
     ngx_queue_init(&bmcf->idle);
+    ngx_queue_init(&bmcf->sessions);
     ngx_queue_init(&bmcf->remote);
 
     return bmcf;

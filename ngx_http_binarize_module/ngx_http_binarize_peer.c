@@ -9,6 +9,9 @@
 #define NGX_HTTP_BINARIZE_MAX_REQUESTS   1000      /* as keepalive_requests */
 #define NGX_HTTP_BINARIZE_MAX_AGE        3600000   /* ms, as keepalive_time */
 
+/* per worker */
+#define NGX_HTTP_BINARIZE_MAX_SESSIONS   64
+
 
 typedef struct {
     ngx_queue_t        queue;
@@ -20,6 +23,20 @@ typedef struct {
 
     ngx_http_binarize_main_conf_t  *main_conf;
 } ngx_http_binarize_idle_t;
+
+
+#if (NGX_HTTP_SSL)
+
+typedef struct {
+    ngx_queue_t        queue;
+    ngx_ssl_session_t *session;
+    ngx_str_t          name;
+    void              *ssl;
+    socklen_t          socklen;
+    ngx_sockaddr_t     sockaddr;
+} ngx_http_binarize_session_t;
+
+#endif
 
 
 static ngx_int_t ngx_http_binarize_peer_init_request(ngx_http_request_t *r,
@@ -39,6 +56,10 @@ static ngx_int_t ngx_http_binarize_peer_set_session(ngx_peer_connection_t *pc,
     void *data);
 static void ngx_http_binarize_peer_save_session(ngx_peer_connection_t *pc,
     void *data);
+static ngx_http_binarize_session_t *ngx_http_binarize_peer_find_session(
+    ngx_http_binarize_peer_t *peer, ngx_peer_connection_t *pc);
+static void ngx_http_binarize_session_free(
+    ngx_http_binarize_main_conf_t *bmcf, ngx_http_binarize_session_t *session);
 #endif
 static void ngx_http_binarize_idle_on_write(ngx_event_t *ev);
 static void ngx_http_binarize_idle_on_read(ngx_event_t *ev);
@@ -96,8 +117,6 @@ ngx_http_binarize_peer_init_request(ngx_http_request_t *r,
     }
 
 #if (NGX_HTTP_SSL)
-    peer->set_session = u->peer.set_session;
-    peer->save_session = u->peer.save_session;
     u->peer.set_session = ngx_http_binarize_peer_set_session;
     u->peer.save_session = ngx_http_binarize_peer_save_session;
 
@@ -342,7 +361,12 @@ ngx_http_binarize_peer_set_session(ngx_peer_connection_t *pc, void *data)
 {
     ngx_http_binarize_peer_t  *peer = data;
 
-    return peer->set_session(pc, peer->data);
+    ngx_http_binarize_session_t  *session;
+
+    session = ngx_http_binarize_peer_find_session(peer, pc);
+
+    return session ? ngx_ssl_set_session(pc->connection, session->session)
+                   : NGX_OK;
 }
 
 
@@ -351,7 +375,97 @@ ngx_http_binarize_peer_save_session(ngx_peer_connection_t *pc, void *data)
 {
     ngx_http_binarize_peer_t  *peer = data;
 
-    peer->save_session(pc, peer->data);
+    ngx_queue_t                    *q;
+    ngx_ssl_session_t              *ssl_session;
+    ngx_http_binarize_session_t    *session;
+    ngx_http_binarize_main_conf_t  *bmcf;
+
+    bmcf = peer->main_conf;
+
+    if (pc->socklen > (socklen_t) sizeof(ngx_sockaddr_t)) {
+        return;
+    }
+
+    ssl_session = ngx_ssl_get_session(pc->connection);
+    if (ssl_session == NULL) {
+        return;
+    }
+
+    session = ngx_http_binarize_peer_find_session(peer, pc);
+
+    if (session) {
+        ngx_ssl_free_session(session->session);
+        session->session = ssl_session;
+        return;
+    }
+
+    session = ngx_alloc(sizeof(*session) + peer->name.len, pc->log);
+    if (session == NULL) {
+        ngx_ssl_free_session(ssl_session);
+        return;
+    }
+
+    session->session = ssl_session;
+    session->name.len = peer->name.len;
+    session->name.data = (u_char *) (session + 1);
+    ngx_memcpy(session->name.data, peer->name.data, peer->name.len);
+
+    session->ssl = peer->ssl;
+    session->socklen = pc->socklen;
+    ngx_memcpy(&session->sockaddr, pc->sockaddr, pc->socklen);
+
+    ngx_queue_insert_head(&bmcf->sessions, &session->queue);
+    bmcf->nsessions++;
+
+    if (bmcf->nsessions > NGX_HTTP_BINARIZE_MAX_SESSIONS) {
+        q = ngx_queue_last(&bmcf->sessions);
+        ngx_http_binarize_session_free(bmcf,
+                         ngx_queue_data(q, ngx_http_binarize_session_t, queue));
+    }
+}
+
+
+static ngx_http_binarize_session_t *
+ngx_http_binarize_peer_find_session(ngx_http_binarize_peer_t *peer,
+    ngx_peer_connection_t *pc)
+{
+    ngx_queue_t                  *q, *queue;
+    ngx_http_binarize_session_t  *session;
+
+    queue = &peer->main_conf->sessions;
+
+    for (q = ngx_queue_head(queue);
+         q != ngx_queue_sentinel(queue);
+         q = ngx_queue_next(q))
+    {
+        session = ngx_queue_data(q, ngx_http_binarize_session_t, queue);
+
+        if (session->ssl == peer->ssl
+            && session->name.len == peer->name.len
+            && ngx_memcmp(session->name.data, peer->name.data, peer->name.len)
+               == 0
+            && ngx_memn2cmp((u_char *) &session->sockaddr,
+                            (u_char *) pc->sockaddr,
+                            session->socklen, pc->socklen)
+               == 0)
+        {
+            return session;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_binarize_session_free(ngx_http_binarize_main_conf_t *bmcf,
+    ngx_http_binarize_session_t *session)
+{
+    ngx_queue_remove(&session->queue);
+    bmcf->nsessions--;
+
+    ngx_ssl_free_session(session->session);
+    ngx_free(session);
 }
 
 #endif
@@ -441,4 +555,15 @@ ngx_http_binarize_peer_exit_process(ngx_http_binarize_main_conf_t *bmcf)
 
         ngx_http_binarize_idle_close(ngx_http_binarize_idle_remove(idle));
     }
+
+#if (NGX_HTTP_SSL)
+
+    while (!ngx_queue_empty(&bmcf->sessions)) {
+        q = ngx_queue_head(&bmcf->sessions);
+
+        ngx_http_binarize_session_free(bmcf,
+                         ngx_queue_data(q, ngx_http_binarize_session_t, queue));
+    }
+
+#endif
 }

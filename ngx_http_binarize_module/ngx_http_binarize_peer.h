@@ -11,7 +11,8 @@
  * or addresses just resolved; around them a pool of idle connections that is
  * shared only between calls that agree in address, TLS settings and verified
  * name.  (nginx's own keepalive looks at the address alone: on a shared
- * upstream{} a connection verified for one name would serve another.)
+ * upstream{} a connection verified for one name would serve another.)  The
+ * same goes for TLS sessions: one that is resumed is not verified again.
  */
 typedef struct {
     ngx_http_upstream_srv_conf_t      upstream;   /* u->conf->upstream */
@@ -30,10 +31,6 @@ typedef struct {
     ngx_event_get_peer_pt             get;
     ngx_event_free_peer_pt            free;
     ngx_event_notify_peer_pt          notify;
-#if (NGX_SSL || NGX_COMPAT)
-    ngx_event_set_peer_session_pt     set_session;
-    ngx_event_save_peer_session_pt    save_session;
-#endif
     void                             *data;
 } ngx_http_binarize_peer_t;
 
@@ -41,7 +38,7 @@ typedef struct {
 /* peer is filled but for upstream; the latter is made ready for u->conf */
 void ngx_http_binarize_peer_init(ngx_http_binarize_peer_t *peer);
 
-/* closes the worker's idle connections */
+/* closes the worker's idle connections, frees its TLS sessions */
 void ngx_http_binarize_peer_exit_process(ngx_http_binarize_main_conf_t *bmcf);
 
 
