@@ -95,7 +95,7 @@ use Test::Nginx::Socket 'no_plan';
 
 our @EXPORT = qw(cloud redis_server node answer_is problem_is get begin crowd
     tally guid task fetches until_true file_write file_read nginx_pid nginx_workers
-    nginx_signal nginx_stop nginx_start nginx_restart error_log run_file
+    nginx_signal nginx_stop nginx_start nginx_restart error_log logged run_file
     secret tolerate $dir $port $patience $valgrind);
 
 our @secrets;
@@ -149,6 +149,8 @@ sub guid {
 sub until_true(&;$) {
     my ($code, $seconds) = @_;
     my $deadline = time() + ($seconds // $patience);
+
+    $deadline += 10 if $valgrind;
 
     while (1) {
         my $value = $code->();
@@ -410,6 +412,20 @@ sub nginx_restart {
 # What this nginx has logged so far.
 sub error_log {
     return file_read("$dir/root/logs/error.log");
+}
+
+# One test: a line that matches is logged, or comes to be soon.
+sub logged {
+    my ($pattern, $name) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my $found = until_true { error_log() =~ $pattern } 2;
+
+    Test::More::ok($found, $name)
+        or Test::More::diag("nothing like $pattern in\n", map { "$_\n" }
+                            grep { /\[(?:warn|error|crit|alert|emerg)\]/ }
+                            split /\n/, error_log());
 }
 
 # Test::Nginx removes the log of a block before the next one.
