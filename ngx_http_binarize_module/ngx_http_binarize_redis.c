@@ -9,6 +9,10 @@
 #define NGX_HTTP_BINARIZE_REDIS_REFUSAL_MIN    1000
 #define NGX_HTTP_BINARIZE_REDIS_REFUSAL_MAX    30000
 
+/* answers that may be on their way at once */
+#define NGX_HTTP_BINARIZE_REDIS_WINDOW_SIZE    (8 * 1024 * 1024)
+#define NGX_HTTP_BINARIZE_REDIS_WINDOW_READS   32
+
 /* an answer that trickles in may take so many time-outs */
 #define NGX_HTTP_BINARIZE_REDIS_PATIENCE       20
 
@@ -16,6 +20,10 @@
 #define NGX_HTTP_BINARIZE_REDIS_QUEUED_MAX     (64 * 1024 * 1024)
 
 
+static ngx_uint_t ngx_http_binarize_redis_own(ngx_http_binarize_redis_t *redis,
+    ngx_http_binarize_redis_call_t *call);
+static void ngx_http_binarize_redis_answered(ngx_http_binarize_redis_t *redis,
+    ngx_http_binarize_redis_call_t *call);
 static void ngx_http_binarize_redis_on_timer(ngx_event_t *ev);
 static ngx_uint_t ngx_http_binarize_redis_on_error(
     ngx_http_binarize_redis_t *redis,
@@ -181,6 +189,9 @@ ngx_http_binarize_redis_start(ngx_http_binarize_redis_t *redis, ngx_log_t *log)
     redis->retry.log = log;
     redis->retry.cancelable = 1;
 
+    redis->estimate = NGX_HTTP_BINARIZE_REDIS_WINDOW_SIZE
+                      / NGX_HTTP_BINARIZE_REDIS_WINDOW_READS;
+
     redis->running = 1;
 
     ngx_http_binarize_redis_connect(redis);
@@ -268,11 +279,10 @@ ngx_http_binarize_redis_command(ngx_http_binarize_redis_t *redis,
         return NGX_DECLINED;
     }
 
-    call->issued = ngx_current_msec;
-    ngx_queue_insert_tail(&redis->calls, &call->queue);
-
     redis->stats.commands++;
     redis->nwaiting++;
+
+    ngx_http_binarize_redis_line_up(redis, call);
 
     /* whoever waits for an answer keeps an exiting worker */
 
@@ -285,6 +295,114 @@ ngx_http_binarize_redis_command(ngx_http_binarize_redis_t *redis,
     ngx_http_binarize_redis_tell(redis);
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_binarize_redis_line_up(ngx_http_binarize_redis_t *redis,
+    ngx_http_binarize_redis_call_t *call)
+{
+    call->issued = ngx_current_msec;
+    call->expected = 0;
+    call->position = ngx_http_binarize_redis_adapter_position(redis->adapter);
+
+    ngx_queue_insert_tail(&redis->calls, &call->queue);
+
+    if (redis->unsent == NULL) {
+        redis->unsent = &call->queue;
+    }
+
+    ngx_http_binarize_redis_send(redis);
+}
+
+
+void
+ngx_http_binarize_redis_send(ngx_http_binarize_redis_t *redis)
+{
+    size_t                           expected;
+    uint64_t                         position;
+    ngx_http_binarize_redis_call_t  *call;
+
+    position = 0;
+
+    while (redis->unsent) {
+
+        call = ngx_queue_data(redis->unsent, ngx_http_binarize_redis_call_t,
+                              queue);
+
+        /* a Redis that does not know us, or in another db, gets nothing */
+
+        if (!redis->ready && !ngx_http_binarize_redis_own(redis, call)) {
+            break;
+        }
+
+        if (call->kind == NGX_HTTP_BINARIZE_REDIS_READ) {
+
+            expected = ngx_min(redis->estimate, call->reply_max);
+
+            if (redis->nreads
+                && (redis->nreads >= NGX_HTTP_BINARIZE_REDIS_WINDOW_READS
+                    || redis->expected + expected
+                       > NGX_HTTP_BINARIZE_REDIS_WINDOW_SIZE))
+            {
+                break;
+            }
+
+            call->expected = expected;
+            redis->expected += expected;
+            redis->nreads++;
+        }
+
+        call->issued = ngx_current_msec;
+        position = call->position;
+
+        redis->unsent = ngx_queue_next(redis->unsent);
+
+        if (redis->unsent == ngx_queue_sentinel(&redis->calls)) {
+            redis->unsent = NULL;
+        }
+    }
+
+    if (position) {
+        ngx_http_binarize_redis_adapter_allow(redis->adapter, position);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_binarize_redis_own(ngx_http_binarize_redis_t *redis,
+    ngx_http_binarize_redis_call_t *call)
+{
+    return call >= redis->handshake
+           && call < redis->handshake + redis->nhandshake;
+}
+
+
+/* makes room in the window */
+
+static void
+ngx_http_binarize_redis_answered(ngx_http_binarize_redis_t *redis,
+    ngx_http_binarize_redis_call_t *call)
+{
+    size_t  size;
+
+    if (call->kind != NGX_HTTP_BINARIZE_REDIS_READ) {
+        return;
+    }
+
+    redis->nreads--;
+    redis->expected -= call->expected;
+
+    /* rises at once, falls slowly; not by what is not there */
+
+    size = ngx_http_binarize_redis_adapter_reply_size(redis->adapter);
+
+    if (size) {
+        redis->estimate = ngx_max(size,
+                                  redis->estimate - redis->estimate / 16);
+    }
+
+    ngx_http_binarize_redis_send(redis);
 }
 
 
@@ -417,10 +535,13 @@ ngx_http_binarize_redis_on_reply(void *data,
 
     redis->answered_at = ngx_current_msec;
 
-    own = (call >= redis->handshake
-           && call < redis->handshake + redis->nhandshake);
+    own = ngx_http_binarize_redis_own(redis, call);
 
     ngx_queue_remove(&call->queue);
+
+    if (reply) {
+        ngx_http_binarize_redis_answered(redis, call);
+    }
 
     if (!own && --redis->nwaiting == 0) {
         redis->timer.cancelable = 1;

@@ -65,6 +65,8 @@ struct ngx_http_binarize_redis_call_s {
 
     /* set by the callee */
     ngx_queue_t                          queue;
+    uint64_t                             position;  /* its end in the output */
+    size_t                               expected;  /* size of the reply */
     ngx_msec_t                           issued;
 };
 

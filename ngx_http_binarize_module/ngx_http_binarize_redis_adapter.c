@@ -32,7 +32,8 @@ struct ngx_http_binarize_redis_adapter_s {
 
     ngx_event_t                              flush;
     ngx_http_binarize_redis_output_t         output;
-    ngx_http_binarize_redis_output_t         held;
+    uint64_t                                 position;   /* its end */
+    uint64_t                                 allowed;    /* may be sent */
     ngx_msec_t                               seen;
 
     redisReplyObjectFunctions               *hiredis_functions;
@@ -44,7 +45,6 @@ struct ngx_http_binarize_redis_adapter_s {
     char                                     reason[160];
 
     unsigned                                 connected:1;
-    unsigned                                 hold:1;
     unsigned                                 blocked:1;  /* by the socket */
     unsigned                                 closing:1;  /* see reason */
     unsigned                                 closed:1;   /* the owner knows */
@@ -382,7 +382,6 @@ ngx_http_binarize_redis_adapter_command(
     size_t                             size, last_size;
     ngx_uint_t                         i;
     ngx_chain_t                       *cl;
-    ngx_http_binarize_redis_output_t  *output;
 
     /* what hiredis sees of a command: it keeps the order of the callbacks */
     static const char                  tag[] = "*1\r\n$1\r\nX\r\n";
@@ -404,9 +403,8 @@ ngx_http_binarize_redis_adapter_command(
         size += argvlen[i];
     }
 
-    output = adapter->hold ? &adapter->held : &adapter->output;
-
-    p = ngx_http_binarize_redis_output_room(output, size, adapter->log);
+    p = ngx_http_binarize_redis_output_room(&adapter->output, size,
+                                            adapter->log);
 
     if (p == NULL
         || (call
@@ -446,40 +444,38 @@ ngx_http_binarize_redis_adapter_command(
         *p++ = LF;
     }
 
-    ngx_http_binarize_redis_output_add(output, p - start);
-
-    if (adapter->connected && !adapter->hold && !adapter->blocked
-        && !adapter->flush.posted)
-    {
-        ngx_post_event(&adapter->flush, &ngx_posted_events);
-    }
+    ngx_http_binarize_redis_output_add(&adapter->output, p - start);
+    adapter->position += p - start;
 
     return NGX_OK;
 }
 
 
-void
-ngx_http_binarize_redis_adapter_hold(ngx_http_binarize_redis_adapter_t *adapter)
+uint64_t
+ngx_http_binarize_redis_adapter_position(
+    ngx_http_binarize_redis_adapter_t *adapter)
 {
-    adapter->hold = 1;
+    return adapter->position;
 }
 
 
 void
-ngx_http_binarize_redis_adapter_release(
-    ngx_http_binarize_redis_adapter_t *adapter)
+ngx_http_binarize_redis_adapter_allow(
+    ngx_http_binarize_redis_adapter_t *adapter, uint64_t position)
 {
-    adapter->hold = 0;
+    adapter->allowed = position;
 
-    if (adapter->held.size == 0) {
-        return;
-    }
-
-    ngx_http_binarize_redis_output_join(&adapter->output, &adapter->held);
-
-    if (!adapter->flush.posted) {
+    if (adapter->connected && !adapter->blocked && !adapter->flush.posted) {
         ngx_post_event(&adapter->flush, &ngx_posted_events);
     }
+}
+
+
+size_t
+ngx_http_binarize_redis_adapter_reply_size(
+    ngx_http_binarize_redis_adapter_t *adapter)
+{
+    return adapter->frame.reply_size;
 }
 
 
@@ -487,7 +483,7 @@ size_t
 ngx_http_binarize_redis_adapter_queued(
     ngx_http_binarize_redis_adapter_t *adapter)
 {
-    return adapter->output.size + adapter->held.size;
+    return adapter->output.size;
 }
 
 
@@ -522,13 +518,17 @@ ngx_http_binarize_redis_adapter_flush(
     u_char            *p;
     size_t             size;
     ssize_t            n;
+    uint64_t           sent;
     ngx_connection_t  *c;
 
     c = adapter->connection;
 
     for ( ;; ) {
 
+        sent = adapter->position - adapter->output.size;
+
         size = ngx_http_binarize_redis_output_next(&adapter->output, &p);
+        size = (size_t) ngx_min(size, adapter->allowed - sent);
 
         if (size == 0) {
             break;
@@ -915,7 +915,6 @@ ngx_http_binarize_redis_adapter_on_cleanup(void *data)
     ngx_close_connection(c);
 
     ngx_http_binarize_redis_output_free(&adapter->output);
-    ngx_http_binarize_redis_output_free(&adapter->held);
 
     ngx_http_binarize_redis_frame_done(&adapter->frame);
 

@@ -69,8 +69,6 @@ ngx_http_binarize_redis_adapter_t *ngx_http_binarize_redis_adapter_connect(
 /*
  * Queues a command, call may be NULL for one that has no reply of its own
  * (SUBSCRIBE).  The last argument comes from the chain if that is not NULL.
- * Sent by the end of this turn of the event loop; what is queued after
- * .._hold() is sent after .._release() only.
  * Returns NGX_OK; or NGX_ERROR: then the connection is about to close.
  */
 ngx_int_t ngx_http_binarize_redis_adapter_command(
@@ -78,9 +76,19 @@ ngx_int_t ngx_http_binarize_redis_adapter_command(
     ngx_http_binarize_redis_call_t *call, ngx_uint_t argc, const char **argv,
     const size_t *argvlen, ngx_chain_t *last);
 
-void ngx_http_binarize_redis_adapter_hold(
+/* where what was queued last ends, in bytes since the connection was made */
+uint64_t ngx_http_binarize_redis_adapter_position(
     ngx_http_binarize_redis_adapter_t *adapter);
-void ngx_http_binarize_redis_adapter_release(
+
+/*
+ * Up to there it may be sent, which happens at the end of this turn of the
+ * event loop, or as soon as the connection stands.
+ */
+void ngx_http_binarize_redis_adapter_allow(
+    ngx_http_binarize_redis_adapter_t *adapter, uint64_t position);
+
+/* of the reply at hand: all its strings, those that were not taken as well */
+size_t ngx_http_binarize_redis_adapter_reply_size(
     ngx_http_binarize_redis_adapter_t *adapter);
 
 /* bytes queued and not yet sent */

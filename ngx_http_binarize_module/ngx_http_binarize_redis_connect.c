@@ -82,16 +82,9 @@ ngx_http_binarize_redis_connect(ngx_http_binarize_redis_t *redis)
     redis->timer.cancelable = 1;
     ngx_add_timer(&redis->timer, redis->conf.connect_timeout_ms);
 
-    if (ngx_http_binarize_redis_handshake(redis) != NGX_OK) {
+    /* if it fails the adapter is about to close */
 
-        /* the adapter is about to close */
-
-        return;
-    }
-
-    /* nothing else reaches a Redis that does not know us, or in another db */
-
-    ngx_http_binarize_redis_adapter_hold(redis->adapter);
+    (void) ngx_http_binarize_redis_handshake(redis);
 }
 
 
@@ -172,8 +165,6 @@ ngx_http_binarize_redis_handshake_command(ngx_http_binarize_redis_t *redis,
 
     call->handler = handler;
     call->data = redis;
-    call->issued = ngx_current_msec;
-
     if (ngx_http_binarize_redis_adapter_command(redis->adapter, call, argc,
                                                 argv, argvlen, NULL)
         != NGX_OK)
@@ -182,7 +173,7 @@ ngx_http_binarize_redis_handshake_command(ngx_http_binarize_redis_t *redis,
     }
 
     redis->nhandshake++;
-    ngx_queue_insert_tail(&redis->calls, &call->queue);
+    ngx_http_binarize_redis_line_up(redis, call);
 
     return NGX_OK;
 }
@@ -258,7 +249,7 @@ ngx_http_binarize_redis_on_ping(void *data, ngx_int_t rc, redisReply *reply)
     redis->failing = 0;
     redis->ready_at = ngx_current_msec;
 
-    ngx_http_binarize_redis_adapter_release(redis->adapter);
+    ngx_http_binarize_redis_send(redis);
 
     if (redis->listener) {
         ngx_http_binarize_redis_subscription_start(redis->subscription);
@@ -295,6 +286,10 @@ ngx_http_binarize_redis_on_closed(void *data, const char *reason)
     redis->adapter = NULL;
     redis->connected = 0;
     redis->ready = 0;
+
+    redis->unsent = NULL;
+    redis->nreads = 0;
+    redis->expected = 0;
 
     if (redis->timer.timer_set) {
         ngx_del_timer(&redis->timer);

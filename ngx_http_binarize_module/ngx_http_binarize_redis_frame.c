@@ -326,6 +326,7 @@ ngx_http_binarize_redis_frame_type(ngx_http_binarize_redis_frame_t *frame,
     }
 
     frame->reply_max = n;
+    frame->reply_size = 0;
     frame->nstrings = 0;
 
     return NGX_OK;
@@ -407,6 +408,7 @@ ngx_http_binarize_redis_frame_string(ngx_http_binarize_redis_frame_t *frame)
     }
 
     size = (size_t) frame->number;
+    frame->reply_size += size;
     frame->rest = size + sizeof(CRLF) - 1;
 
     if (size > frame->reply_max) {

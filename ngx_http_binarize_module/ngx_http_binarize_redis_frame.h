@@ -62,6 +62,7 @@ typedef struct {
     ngx_uint_t                               ndigits;
     size_t                                   rest;      /* of a string */
     size_t                                   reply_max; /* bytes left */
+    size_t                                   reply_size;
 
     ngx_uint_t                               nstrings;  /* of this reply */
     ngx_uint_t                               nlarge;

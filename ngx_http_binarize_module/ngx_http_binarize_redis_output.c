@@ -129,30 +129,6 @@ ngx_http_binarize_redis_output_drop_first(
 
 
 void
-ngx_http_binarize_redis_output_join(ngx_http_binarize_redis_output_t *output,
-    ngx_http_binarize_redis_output_t *other)
-{
-    if (other->first == NULL) {
-        return;
-    }
-
-    if (output->last) {
-        output->last->next = other->first;
-
-    } else {
-        output->first = other->first;
-    }
-
-    output->last = other->last;
-    output->size += other->size;
-
-    other->first = NULL;
-    other->last = NULL;
-    other->size = 0;
-}
-
-
-void
 ngx_http_binarize_redis_output_free(ngx_http_binarize_redis_output_t *output)
 {
     ngx_http_binarize_redis_piece_t  *piece, *next;

@@ -40,11 +40,6 @@ size_t ngx_http_binarize_redis_output_next(
 void ngx_http_binarize_redis_output_sent(
     ngx_http_binarize_redis_output_t *output, size_t size);
 
-/* Appends other, which is empty then. */
-void ngx_http_binarize_redis_output_join(
-    ngx_http_binarize_redis_output_t *output,
-    ngx_http_binarize_redis_output_t *other);
-
 void ngx_http_binarize_redis_output_free(
     ngx_http_binarize_redis_output_t *output);
 

@@ -45,7 +45,18 @@ struct ngx_http_binarize_redis_s {
     ngx_msec_t                            ready_at;
     ngx_msec_t                            backoff_ms;
 
-    ngx_queue_t                           calls;       /* in their order */
+    /*
+     * In their order; those before unsent (NULL: all) are on their way.  A
+     * read that would bring more than a window at once waits: Redis executes
+     * what it can read before it writes the first answer, and keeps them all
+     * in memory.
+     */
+    ngx_queue_t                           calls;
+    ngx_queue_t                          *unsent;
+    ngx_uint_t                            nreads;      /* on their way */
+    size_t                                expected;    /* their answers */
+    size_t                                estimate;    /* of one */
+
     ngx_msec_t                            answered_at; /* the last of them */
     ngx_uint_t                            nwaiting;    /* not of our own */
     ngx_http_binarize_redis_call_t        handshake[4];
@@ -81,6 +92,12 @@ void ngx_http_binarize_redis_start(ngx_http_binarize_redis_t *redis,
     ngx_log_t *log);
 void ngx_http_binarize_redis_stop(ngx_http_binarize_redis_t *redis);
 void ngx_http_binarize_redis_tell(ngx_http_binarize_redis_t *redis);
+
+/* Puts a command queued with the adapter in line, sends what may be sent. */
+void ngx_http_binarize_redis_line_up(ngx_http_binarize_redis_t *redis,
+    ngx_http_binarize_redis_call_t *call);
+void ngx_http_binarize_redis_send(ngx_http_binarize_redis_t *redis);
+
 void ngx_http_binarize_redis_on_reply(void *data,
     ngx_http_binarize_redis_call_t *call, redisReply *reply);
 

@@ -28,6 +28,8 @@ struct ngx_http_binarize_redis_subscription_s {
 static void ngx_http_binarize_redis_on_subscribed(
     ngx_http_binarize_redis_subscription_t *subscription);
 static void ngx_http_binarize_redis_on_ping_timer(ngx_event_t *ev);
+static void ngx_http_binarize_redis_listener_send(
+    ngx_http_binarize_redis_t *redis);
 
 
 ngx_int_t
@@ -115,6 +117,7 @@ ngx_http_binarize_redis_subscription_start(
     (void) ngx_http_binarize_redis_adapter_command(subscription->redis.adapter,
                                                    NULL, 2, argv, argvlen,
                                                    NULL);
+    ngx_http_binarize_redis_listener_send(&subscription->redis);
 
     ngx_add_timer(&subscription->ping, NGX_HTTP_BINARIZE_REDIS_PING_MS);
 }
@@ -221,8 +224,17 @@ ngx_http_binarize_redis_on_ping_timer(ngx_event_t *ev)
 
     (void) ngx_http_binarize_redis_adapter_command(redis->adapter, NULL, 1,
                                                    argv, argvlen, NULL);
+    ngx_http_binarize_redis_listener_send(redis);
 
     subscription->pinged = ngx_current_msec;
 
     ngx_add_timer(ev, NGX_HTTP_BINARIZE_REDIS_PING_MS);
+}
+
+
+static void
+ngx_http_binarize_redis_listener_send(ngx_http_binarize_redis_t *redis)
+{
+    ngx_http_binarize_redis_adapter_allow(redis->adapter,
+                   ngx_http_binarize_redis_adapter_position(redis->adapter));
 }
