@@ -108,8 +108,8 @@ for my $way (@::ways) {
                'Content-Length' => qr/^\d+$/, body => qr/"Completed"/],
               "$name: JSON");
     problem_is(main::fetch($way, '/b/x'), 400, 'bad-id', "$name: 400");
-    problem_is(main::fetch($way, $url, '-d', 'x=y'), 405,
-               'bad-method', "$name: 405 with a body");
+    problem_is(main::fetch($way, $url, '-X', 'PUT'), 405,
+               'bad-method', "$name: 405");
 
     answer_is(main::fetch($way, '/b/' . task(status => 'Pending')), [202,
               'Retry-After' => qr/^\d+$/, body => qr/"Pending"/],
