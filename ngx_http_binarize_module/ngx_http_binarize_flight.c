@@ -285,9 +285,9 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
     entry = binarize_store_lookup(zone->store, flight->key, ngx_current_msec);
 
     if (entry && entry->kind == BINARIZE_STORE_RESULT
-        && !flight->conf->l1 && !flight->followed)
+        && !flight->conf->l1 && !flight->followed && !flight->pending)
     {
-        /* left for those who followed */
+        /* left for those who followed, or slept */
         entry = NULL;
     }
 

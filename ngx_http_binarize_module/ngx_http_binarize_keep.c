@@ -10,6 +10,8 @@
 #define NGX_HTTP_BINARIZE_LANDING_MS      2000
 
 
+static ngx_uint_t ngx_http_binarize_keep_polled(
+    ngx_http_binarize_flight_t *flight);
 static ngx_msec_t ngx_http_binarize_keep_ms(
     ngx_http_binarize_flight_t *flight, ngx_http_binarize_result_t *result,
     binarize_store_kind_e kind, uint32_t repeat);
@@ -80,7 +82,10 @@ ngx_http_binarize_keep_record(ngx_http_binarize_flight_t *flight,
 
     zone = flight->zone;
 
-    if (!flight->conf->l1 && !ngx_http_binarize_flight_has_followers(flight)) {
+    if (!flight->conf->l1
+        && !ngx_http_binarize_flight_has_followers(flight)
+        && !ngx_http_binarize_keep_polled(flight))
+    {
         return;
     }
 
@@ -135,6 +140,28 @@ ngx_http_binarize_keep_record(ngx_http_binarize_flight_t *flight,
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
     result->kept = flight->conf->l1;
+}
+
+
+/* 1 if the task was pending: other workers' flights may sleep until now */
+
+static ngx_uint_t
+ngx_http_binarize_keep_polled(ngx_http_binarize_flight_t *flight)
+{
+    ngx_uint_t                 polled;
+    binarize_store_entry_t    *entry;
+    ngx_http_binarize_zone_t  *zone;
+
+    zone = flight->zone;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    entry = binarize_store_peek(zone->store, flight->key);
+    polled = (entry && entry->kind == BINARIZE_STORE_PENDING);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return polled;
 }
 
 

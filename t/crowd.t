@@ -17,7 +17,7 @@ $ENV{TEST_NGINX_PORT2} = $port + 2;
 our $http = <<'CONFIG';
     binarize_credentials $TEST_NGINX_CREDENTIALS;
     binarize_zone main:16m;
-    binarize_zone small:2m;
+    binarize_zone small:4m;
     binarize_cache main;
     binarize_max_size 8m;
     binarize_wait 20s;
@@ -248,11 +248,15 @@ is_deeply(tally(source => @answers), { bypass => 1, collapsed => 299 },
 is(get("/off/$id")->source, 'bypass', 'it was not kept');
 is(fetches($id), 2, 'so it is another call');
 
-my $pending = task(size => 400, pending => 2);
+# a worker may still sleep when the other one's poll lands
+for (1 .. 5) {
+    my $pending = task(size => 400, pending => 2);
 
-@answers = crowd(300, "/off/$pending")->answers();
-is_deeply(tally(size => @answers), { 400 => 300 }, 'pending, then a picture');
-is(fetches($pending), 3, 'three calls');
+    @answers = crowd(100, "/off/$pending")->answers();
+    is_deeply(tally(size => @answers), { 400 => 100 },
+              'pending, then a picture');
+    is(fetches($pending), 3, 'three calls');
+}
 
 
 === an entry larger than a quarter of the zone
@@ -261,7 +265,7 @@ is(fetches($pending), 3, 'three calls');
 --- perl
 for (['/small/', 'dewarpimage', 2], ['/small-redis/', 'upscaleimage', 1]) {
     my ($place, $op, $most) = @$_;
-    my $id = task(op => $op, size => 900_000, delay_ms => 300);
+    my $id = task(op => $op, size => 1_500_000, delay_ms => 300);
     my $sha = Digest::SHA::sha256_hex(cloud->result($id, $op));
 
     my @answers = crowd(100, "$place$id")->answers();
@@ -271,10 +275,10 @@ for (['/small/', 'dewarpimage', 2], ['/small-redis/', 'upscaleimage', 1]) {
     cmp_ok(fetches($id, undef, op => $op), '<=', $most, "at most $most cloud calls");
     isnt(get("$place$id")->source, 'l1', 'L1 has not got it');
 
-    my $fits = task(op => $op, size => 400_000, delay_ms => 300);
+    my $fits = task(op => $op, size => 600_000, delay_ms => 300);
 
     @answers = crowd(100, "$place$fits")->answers();
-    is_deeply(tally(size => @answers), { 400_000 => 100 }, 'a smaller one');
+    is_deeply(tally(size => @answers), { 600_000 => 100 }, 'a smaller one');
     is(fetches($fits, undef, op => $op), 1, 'one cloud call');
     is(get("$place$fits")->source, 'l1', 'L1 has got it');
 }
