@@ -235,7 +235,7 @@ ngx_http_binarize_token_call_parse(ngx_http_binarize_token_call_t *tc,
     size_t       size;
     cJSON       *json, *item;
     u_char      *body;
-    const char  *reason;
+    const char  *reason, *end;
 
     body = tc->body;
     size = tc->size;
@@ -245,8 +245,14 @@ ngx_http_binarize_token_call_parse(ngx_http_binarize_token_call_t *tc,
         size -= 3;
     }
 
-    json = cJSON_ParseWithLength((char *) body, size);
-    if (json == NULL) {
+    while (size && ngx_strchr(" \t\r\n", body[size - 1])) {
+        size--;
+    }
+
+    json = cJSON_ParseWithLengthOpts((char *) body, size, &end, 0);
+
+    if (json == NULL || end != (char *) body + size) {
+        cJSON_Delete(json);
         return "not JSON";
     }
 

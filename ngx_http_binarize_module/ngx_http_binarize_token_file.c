@@ -202,11 +202,13 @@ ngx_http_binarize_token_read_secret(ngx_conf_t *cf, const char *directive,
         goto done;
     }
 
-    size = n;
+    /* the first line; a blank may belong to a secret */
 
-    while (size && (buf[size - 1] == LF || buf[size - 1] == CR
-                    || buf[size - 1] == ' ' || buf[size - 1] == '\t'))
-    {
+    for (size = 0; size < (size_t) n && buf[size] != LF; size++) {
+        /* void */
+    }
+
+    if (size && buf[size - 1] == CR) {
         size--;
     }
 
