@@ -198,9 +198,16 @@ ngx_http_binarize_lead_take_turn(ngx_http_binarize_flight_t *flight)
     flight->retry_ms = flight->turn.retry_ms;
 
     if (rc == NGX_DECLINED) {
+        ngx_http_binarize_metric_inc(flight->zone,
+                                     NGX_HTTP_BINARIZE_M_BUDGET_REFUSED);
         ngx_http_binarize_lead_no_turn(flight);
         return;
     }
+
+    ngx_http_binarize_metric_inc(flight->zone,
+                                 NGX_HTTP_BINARIZE_M_BUDGET_WAITED);
+    ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
+                                 NGX_HTTP_BINARIZE_G_BUDGET);
 
     /* other nodes may be more patient, or have a turn before */
 

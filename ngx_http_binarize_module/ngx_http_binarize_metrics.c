@@ -39,6 +39,7 @@ static uint64_t *ngx_http_binarize_metrics_block(
 static const char *ngx_http_binarize_status_name(ngx_uint_t i);
 static const char *ngx_http_binarize_outcome_name(ngx_uint_t i);
 static const char *ngx_http_binarize_token_outcome_name(ngx_uint_t i);
+static const char *ngx_http_binarize_turn_name(ngx_uint_t i);
 static const char *ngx_http_binarize_lookup_name(ngx_uint_t i);
 static const char *ngx_http_binarize_redis_store_name(ngx_uint_t i);
 static const char *ngx_http_binarize_lease_name(ngx_uint_t i);
@@ -194,6 +195,11 @@ const ngx_http_binarize_family_t  ngx_http_binarize_families[] = {
     { "polls", "Calls made because requests wait for a pending task.",
       NULL, NULL, 1,
       ngx_http_binarize_cell(NGX_HTTP_BINARIZE_M_POLLS), 1, 1 },
+
+    { "budget_turns", "Calls the budget did not allow at once: those that "
+      "waited for their turn, and those refused.",
+      "outcome", ngx_http_binarize_turn_name, 2,
+      ngx_http_binarize_cell(NGX_HTTP_BINARIZE_M_BUDGET_WAITED), 1, 1 },
 
     { "cloud_received_bytes", "Bytes of the bodies the cloud sent.",
       NULL, NULL, 1,
@@ -1036,6 +1042,13 @@ ngx_http_binarize_token_outcome_name(ngx_uint_t i)
     default:
         return NULL;
     }
+}
+
+
+static const char *
+ngx_http_binarize_turn_name(ngx_uint_t i)
+{
+    return i ? "refused" : "waited";
 }
 
 

@@ -15,10 +15,28 @@ static ngx_int_t ngx_http_binarize_status_zone_name(ngx_pool_t *pool,
     ngx_str_t *zone, ngx_http_binarize_status_name_t *name);
 static void ngx_http_binarize_status_token(ngx_http_binarize_token_t *token,
     ngx_http_binarize_status_token_t *st);
+static void ngx_http_binarize_status_budget(ngx_http_binarize_token_t *token,
+    ngx_http_binarize_status_token_t *st);
 static ngx_int_t ngx_http_binarize_status_send(ngx_http_request_t *r,
     ngx_http_binarize_page_t *page, ngx_uint_t format);
 static ngx_int_t ngx_http_binarize_status_header(ngx_http_request_t *r,
     const char *name, const char *value);
+
+
+const ngx_http_binarize_credential_t  ngx_http_binarize_per_credential[] = {
+
+    { "token_expires_seconds",
+      "Life left of the token of each binarize_credentials, 0 without one.",
+      offsetof(ngx_http_binarize_status_token_t, expires_s) },
+
+    { "budget_quota", "Calls a period that the budget's quota allows.",
+      offsetof(ngx_http_binarize_status_token_t, quota) },
+
+    { "budget_spent", "Calls of it made in this period.",
+      offsetof(ngx_http_binarize_status_token_t, spent) },
+
+    { NULL, NULL, 0 }
+};
 
 
 static ngx_str_t  ngx_http_binarize_status_types[] = {
@@ -210,6 +228,7 @@ ngx_http_binarize_status_collect(ngx_http_binarize_page_t *page)
         }
 
         ngx_http_binarize_status_token(tp[i], &page->tokens[i]);
+        ngx_http_binarize_status_budget(tp[i], &page->tokens[i]);
     }
 
     return NGX_OK;
@@ -328,6 +347,57 @@ ngx_http_binarize_status_token(ngx_http_binarize_token_t *token,
         st->next_try_s = (next_try_ms - ngx_current_msec + 999) / 1000;
         st->problem = ngx_min(shm[i].problem, NGX_HTTP_BINARIZE_INTERNAL);
     }
+}
+
+
+static void
+ngx_http_binarize_status_budget(ngx_http_binarize_token_t *token,
+    ngx_http_binarize_status_token_t *st)
+{
+    ngx_uint_t                       i;
+    binarize_budget_t                state;
+    ngx_http_binarize_zone_t        *zone;
+    ngx_http_binarize_budget_t      *budget;
+    ngx_http_binarize_shm_budget_t  *shm;
+
+    budget = token->budget;
+
+    if (budget == NULL || budget->limits.quota == 0) {
+        return;
+    }
+
+    st->quota = budget->limits.quota;
+
+    zone = token->shm_zone->data;
+    shm = zone->shm_budgets;
+
+    for (i = 0; i < NGX_HTTP_BINARIZE_BUDGETS; i++) {
+
+        if (ngx_memcmp(shm[i].id, token->id, sizeof(token->id)) == 0) {
+            state.spent = __atomic_load_n(&shm[i].state.spent,
+                                          __ATOMIC_RELAXED);
+            st->spent = binarize_budget_spent(&state, &budget->limits,
+                                              ngx_time());
+            return;
+        }
+    }
+}
+
+
+ngx_uint_t
+ngx_http_binarize_credential_number(
+    const ngx_http_binarize_credential_t *credential,
+    ngx_http_binarize_status_token_t *token, uint64_t *n)
+{
+    ngx_memcpy(n, (u_char *) token + credential->offset, sizeof(*n));
+
+    if (credential->offset == offsetof(ngx_http_binarize_status_token_t,
+                                       expires_s))
+    {
+        return !token->file;
+    }
+
+    return token->quota != 0;
 }
 
 

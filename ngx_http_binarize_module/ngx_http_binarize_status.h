@@ -24,11 +24,13 @@ typedef struct {
 } ngx_http_binarize_status_name_t;
 
 
-/* a token source of a zone */
+/* a token source of a zone, and its budget */
 typedef struct {
     ngx_uint_t                       credential;   /* from 1, as configured */
     ngx_uint_t                       nzone;
     uint64_t                         expires_s;    /* 0: there is no token */
+    uint64_t                         quota;        /* 0: there is none */
+    uint64_t                         spent;
     ngx_uint_t                       problem;      /* of the last call */
     uint64_t                         next_try_s;
     unsigned                         file:1;       /* read by each worker */
@@ -55,6 +57,18 @@ typedef struct {
 } ngx_http_binarize_page_t;
 
 
+/* a number of each token source */
+typedef struct {
+    const char                      *name;         /* without "binarize_" */
+    const char                      *help;
+    size_t                           offset;       /* in .._status_token_t */
+} ngx_http_binarize_credential_t;
+
+
+/* ends with an entry without a name */
+extern const ngx_http_binarize_credential_t  ngx_http_binarize_per_credential[];
+
+
 /* at most 1024 bytes a call; formats as ngx_sprintf() */
 void ngx_cdecl ngx_http_binarize_page_printf(ngx_http_binarize_page_t *page,
     const char *fmt, ...);
@@ -63,6 +77,11 @@ void ngx_cdecl ngx_http_binarize_page_printf(ngx_http_binarize_page_t *page,
 uint64_t ngx_http_binarize_family_number(
     const ngx_http_binarize_family_t *family,
     ngx_http_binarize_snapshot_t *snapshot, ngx_uint_t i);
+
+/* 1 and *n: the token source has such a number */
+ngx_uint_t ngx_http_binarize_credential_number(
+    const ngx_http_binarize_credential_t *credential,
+    ngx_http_binarize_status_token_t *token, uint64_t *n);
 
 /* a namespace that exists: name, or NULL */
 u_char *ngx_http_binarize_namespace_name(

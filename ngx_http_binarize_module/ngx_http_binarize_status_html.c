@@ -105,9 +105,19 @@ ngx_http_binarize_html_attention(ngx_http_binarize_page_t *page, ngx_uint_t z)
     for (i = 0; i < page->ntokens; i++) {
         token = &page->tokens[i];
 
-        if (token->nzone != z || token->next_try_s == 0
-            || token->problem == NGX_HTTP_BINARIZE_OK)
-        {
+        if (token->nzone != z) {
+            continue;
+        }
+
+        if (token->quota && token->spent >= token->quota) {
+            n++;
+            ngx_http_binarize_page_printf(page,
+                "<p class=\"bad\">Credential %ui: its quota of %uL calls is "
+                "spent. The cloud is not asked until the next day or month "
+                "(UTC) begins.</p>\n", token->credential, token->quota);
+        }
+
+        if (token->next_try_s == 0 || token->problem == NGX_HTTP_BINARIZE_OK) {
             continue;
         }
 
@@ -193,6 +203,12 @@ ngx_http_binarize_html_now(ngx_http_binarize_page_t *page, ngx_uint_t z)
             ngx_http_binarize_page_printf(page, "no token%s\n",
                                           token->used ? ""
                                                       : ", none was needed");
+        }
+
+        if (token->quota) {
+            ngx_http_binarize_page_printf(page, "<br>%uL of a quota of %uL "
+                                          "calls spent\n",
+                                          token->spent, token->quota);
         }
     }
 

@@ -16,8 +16,8 @@ static void ngx_http_binarize_json_family(ngx_http_binarize_page_t *page,
 static void ngx_http_binarize_json_histogram(ngx_http_binarize_page_t *page,
     ngx_http_binarize_snapshot_t *snapshot,
     const ngx_http_binarize_histogram_t *histogram);
-static void ngx_http_binarize_json_tokens(ngx_http_binarize_page_t *page,
-    ngx_uint_t z);
+static void ngx_http_binarize_json_credentials(ngx_http_binarize_page_t *page,
+    ngx_uint_t z, const ngx_http_binarize_credential_t *credential);
 
 
 void
@@ -45,9 +45,10 @@ ngx_http_binarize_page_json(ngx_http_binarize_page_t *page)
 static void
 ngx_http_binarize_json_zone(ngx_http_binarize_page_t *page, ngx_uint_t z)
 {
-    ngx_http_binarize_snapshot_t         *snapshot;
-    const ngx_http_binarize_family_t     *family;
-    const ngx_http_binarize_histogram_t  *histogram;
+    ngx_http_binarize_snapshot_t          *snapshot;
+    const ngx_http_binarize_family_t      *family;
+    const ngx_http_binarize_histogram_t   *histogram;
+    const ngx_http_binarize_credential_t  *credential;
 
     snapshot = &page->snapshots[z];
 
@@ -67,7 +68,11 @@ ngx_http_binarize_json_zone(ngx_http_binarize_page_t *page, ngx_uint_t z)
         ngx_http_binarize_json_histogram(page, snapshot, histogram);
     }
 
-    ngx_http_binarize_json_tokens(page, z);
+    for (credential = ngx_http_binarize_per_credential; credential->name;
+         credential++)
+    {
+        ngx_http_binarize_json_credentials(page, z, credential);
+    }
 
     ngx_http_binarize_page_printf(page, "}");
 }
@@ -203,20 +208,24 @@ ngx_http_binarize_json_histogram(ngx_http_binarize_page_t *page,
 
 
 static void
-ngx_http_binarize_json_tokens(ngx_http_binarize_page_t *page, ngx_uint_t z)
+ngx_http_binarize_json_credentials(ngx_http_binarize_page_t *page,
+    ngx_uint_t z, const ngx_http_binarize_credential_t *credential)
 {
-    ngx_uint_t                         i, n;
+    uint64_t                           n;
+    ngx_uint_t                         i, k;
     ngx_http_binarize_status_token_t  *token;
 
-    ngx_http_binarize_page_printf(page, ",\n\"token_expires_seconds\":{");
+    ngx_http_binarize_page_printf(page, ",\n\"%s\":{", credential->name);
 
-    for (i = 0, n = 0; i < page->ntokens; i++) {
+    for (i = 0, k = 0; i < page->ntokens; i++) {
         token = &page->tokens[i];
 
-        if (token->nzone == z && !token->file) {
+        if (token->nzone == z
+            && ngx_http_binarize_credential_number(credential, token, &n))
+        {
             ngx_http_binarize_page_printf(page, "%s\"%ui\":%uL",
-                                          n++ ? "," : "", token->credential,
-                                          token->expires_s);
+                                          k++ ? "," : "", token->credential,
+                                          n);
         }
     }
 

@@ -15,15 +15,17 @@ static void ngx_http_binarize_prometheus_family(
 static void ngx_http_binarize_prometheus_histogram(
     ngx_http_binarize_page_t *page,
     const ngx_http_binarize_histogram_t *histogram);
-static void ngx_http_binarize_prometheus_tokens(
-    ngx_http_binarize_page_t *page);
+static void ngx_http_binarize_prometheus_credentials(
+    ngx_http_binarize_page_t *page,
+    const ngx_http_binarize_credential_t *credential);
 
 
 void
 ngx_http_binarize_page_prometheus(ngx_http_binarize_page_t *page)
 {
-    const ngx_http_binarize_family_t     *family;
-    const ngx_http_binarize_histogram_t  *histogram;
+    const ngx_http_binarize_family_t      *family;
+    const ngx_http_binarize_histogram_t   *histogram;
+    const ngx_http_binarize_credential_t  *credential;
 
     ngx_http_binarize_prometheus_head(page, "build_info", "",
                                       "What runs here.", "gauge");
@@ -46,7 +48,11 @@ ngx_http_binarize_page_prometheus(ngx_http_binarize_page_t *page)
         ngx_http_binarize_prometheus_histogram(page, histogram);
     }
 
-    ngx_http_binarize_prometheus_tokens(page);
+    for (credential = ngx_http_binarize_per_credential; credential->name;
+         credential++)
+    {
+        ngx_http_binarize_prometheus_credentials(page, credential);
+    }
 }
 
 
@@ -228,25 +234,24 @@ ngx_http_binarize_prometheus_histogram(ngx_http_binarize_page_t *page,
 
 
 static void
-ngx_http_binarize_prometheus_tokens(ngx_http_binarize_page_t *page)
+ngx_http_binarize_prometheus_credentials(ngx_http_binarize_page_t *page,
+    const ngx_http_binarize_credential_t *credential)
 {
+    uint64_t                           n;
     ngx_uint_t                         i;
     ngx_http_binarize_status_token_t  *token;
 
-    ngx_http_binarize_prometheus_head(page, "token_expires_seconds", "",
-                                      "Life left of the token of each "
-                                      "binarize_credentials, 0 without one.",
-                                      "gauge");
+    ngx_http_binarize_prometheus_head(page, credential->name, "",
+                                      credential->help, "gauge");
 
     for (i = 0; i < page->ntokens; i++) {
         token = &page->tokens[i];
 
-        if (!token->file) {
+        if (ngx_http_binarize_credential_number(credential, token, &n)) {
             ngx_http_binarize_page_printf(page,
-                     "binarize_token_expires_seconds{zone=\"%V\","
-                     "credential=\"%ui\"} %uL\n",
-                     &page->names[token->nzone].label, token->credential,
-                     token->expires_s);
+                     "binarize_%s{zone=\"%V\",credential=\"%ui\"} %uL\n",
+                     credential->name, &page->names[token->nzone].label,
+                     token->credential, n);
         }
     }
 }

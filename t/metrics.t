@@ -608,6 +608,47 @@ like(get('/html')->{body},
 cloud->delete('faults/token');
 
 
+=== the budget
+--- http_config eval: $::http
+--- config
+    location /b/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+        binarize_budget rate=2r/s quota=5/month;
+    }
+    location /wait/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+        binarize_budget rate=2r/s quota=5/month;
+        binarize_wait 20s;
+    }
+    location = /prometheus { binarize_status prometheus; }
+    location = /html { binarize_status html; }
+--- perl
+my $numbers = main::numbers();
+is($numbers->{'budget_quota{1}'}, 5, 'the quota');
+is($numbers->{'budget_spent{1}'}, 0, 'nothing is spent');
+
+get('/b/' . task());
+
+my @all = map { begin('/wait/' . task()) } 1 .. 3;
+
+ok(until_true { main::numbers()->{'flights{budget}'} }, 'some wait for turns');
+is(scalar(grep { $_->answer()->{status} == 200 } @all), 3, 'they get them');
+
+$numbers = main::numbers();
+is($numbers->{'budget_spent{1}'}, 4, 'four calls');
+cmp_ok($numbers->{'budget_turns_total{waited}'}, '>=', 3, 'three have waited');
+is($numbers->{'budget_turns_total{refused}'}, 0, 'none was refused');
+
+get('/wait/' . task());
+like(get('/html')->{body}, qr/its quota of 5 calls is spent/,
+     'it is said that the quota is spent');
+
+main::changes(sub { answer_is(get('/b/' . task()), [503], 'refused') },
+    { 'budget_turns_total{refused}' => 1, 'answers_total{503}' => 1,
+      'requests_total{binarizeimage,png,MISS}' => 1 },
+    'a refused call', qr/^budget|^answers|^requests|^cloud/);
+
+
 === Redis
 --- http_config eval: $::http
 --- config eval: $::redis_config
