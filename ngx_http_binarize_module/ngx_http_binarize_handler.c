@@ -288,7 +288,7 @@ ngx_http_binarize_parse_wait(ngx_http_request_t *r,
 
     ctx->prefer = 1;
 
-    if (wait_s < conf->wait_ms / 1000) {
+    if (wait_s <= conf->wait_ms / 1000) {
         ctx->wait_ms = wait_s * 1000;
     }
 }

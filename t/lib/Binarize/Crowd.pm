@@ -80,7 +80,8 @@ sub line {
 }
 
 # All answers, in the order they ended: Binarize::Client::Answer without the
-# body, with tag, fate, sent, first, end (seconds since the epoch), size, sha.
+# body, with tag, fate, sent, first, end (seconds since the epoch), seconds,
+# size, sha.
 sub answers {
     my ($self) = @_;
     my $out = $self->{out};
@@ -116,6 +117,8 @@ sub parse {
 
     @$answer{qw(tag fate sent first end size sha)}
         = ($tag, $fate, $sent / 1000, $first / 1000, $end / 1000, $size, $sha);
+    $answer->{seconds} = $answer->{end} - $answer->{sent};
+    $answer->{body} //= '';
 
     return $answer;
 }
