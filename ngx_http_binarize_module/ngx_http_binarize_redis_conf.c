@@ -497,6 +497,14 @@ ngx_http_binarize_redis_conf_option(ngx_conf_t *cf,
     }
 
     if (msec == NULL) {
+        /* its value may be a secret in the wrong place */
+        for (value.len = 0; value.len < option->len; value.len++) {
+            if (value.data[value.len] == '=') {
+                break;
+            }
+        }
+
+        *option = value;
         goto invalid;
     }
 

@@ -53,9 +53,10 @@ ngx_http_binarize_target_parse(ngx_conf_t *cf, const char *directive,
         if (*p <= ' ' || *p >= 0x7f || *p == '?' || *p == '#' || *p == '@'
             || *p == '$' || *p == '"')
         {
+            /* not repeated: it may hold a password */
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "%s: URL \"%V\" may have neither variables, "
-                               "user, query nor fragment", directive, url);
+                               "%s: the URL may have neither variables, user, "
+                               "query nor fragment", directive);
             return NULL;
         }
     }
