@@ -23,6 +23,7 @@
 typedef struct ngx_http_binarize_loc_conf_s  ngx_http_binarize_loc_conf_t;
 typedef struct ngx_http_binarize_budget_s    ngx_http_binarize_budget_t;
 typedef struct ngx_http_binarize_flight_s    ngx_http_binarize_flight_t;
+typedef struct ngx_http_binarize_json_s      ngx_http_binarize_json_t;
 typedef struct ngx_http_binarize_placeholder_s
                                              ngx_http_binarize_placeholder_t;
 typedef struct ngx_http_binarize_result_s    ngx_http_binarize_result_t;
@@ -233,6 +234,8 @@ typedef struct {
     ngx_event_t                    deadline;
     ngx_msec_t                     wait_ms;
     ngx_msec_t                     started_ms;
+
+    ngx_http_binarize_json_t      *json;       /* being sent */
 
     ngx_http_binarize_source_e     source;
     ngx_uint_t                     cloud_calls;

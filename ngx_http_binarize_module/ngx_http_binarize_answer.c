@@ -112,8 +112,7 @@ ngx_http_binarize_answer_result(ngx_http_request_t *r,
     } else {
         etag = result->json_etag;
         r->headers_out.content_type = ngx_http_binarize_type_json;
-        r->headers_out.content_length_n =
-                                     ngx_http_binarize_body_json_size(result);
+        r->headers_out.content_length_n = ngx_http_binarize_json_size(result);
         r->single_range = 1;
     }
 
@@ -148,9 +147,11 @@ ngx_http_binarize_answer_result(ngx_http_request_t *r,
         return rc;
     }
 
-    out = (ctx->format == BINARIZE_FORMAT_PNG)
-          ? ngx_http_binarize_body_png(r, result)
-          : ngx_http_binarize_body_json(r, result);
+    if (ctx->format == BINARIZE_FORMAT_JSON) {
+        return ngx_http_binarize_json_send(r, result);
+    }
+
+    out = ngx_http_binarize_body_png(r, result);
 
     return out ? ngx_http_output_filter(r, out) : NGX_ERROR;
 }

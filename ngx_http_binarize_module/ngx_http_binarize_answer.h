@@ -62,12 +62,23 @@ ngx_int_t ngx_http_binarize_header_etag(ngx_http_request_t *r, u_char *etag);
 ngx_chain_t *ngx_http_binarize_body_png(ngx_http_request_t *r,
     ngx_http_binarize_result_t *result);
 
-/* the cloud's own document, with the payload put back into its place */
-ngx_chain_t *ngx_http_binarize_body_json(ngx_http_request_t *r,
-    ngx_http_binarize_result_t *result);
 
-/* bytes of the above */
-off_t ngx_http_binarize_body_json_size(ngx_http_binarize_result_t *result);
+/*
+ * _answer_json.c: the cloud's own document, with the payload put back into
+ * its place.  Its base64 text is made a window at a time, when the client has
+ * taken the one before.
+ */
+
+/* of the whole, in bytes */
+off_t ngx_http_binarize_json_size(ngx_http_binarize_result_t *result);
+
+/*
+ * Sends the body, after the header; the result has to outlive the request.
+ * Returns what a content handler returns: NGX_DONE if the rest follows as the
+ * client takes it; the request is then finalized from there.
+ */
+ngx_int_t ngx_http_binarize_json_send(ngx_http_request_t *r,
+    ngx_http_binarize_result_t *result);
 
 
 /*

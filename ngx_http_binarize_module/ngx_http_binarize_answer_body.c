@@ -1,16 +1,11 @@
 
 #include "ngx_http_binarize_answer.h"
-#include "core/base64.h"
 
 
 static ngx_chain_t *ngx_http_binarize_body_link(ngx_http_request_t *r,
     binarize_span_t *spans, ngx_uint_t n);
 static ngx_int_t ngx_http_binarize_body_join(ngx_http_request_t *r,
     ngx_http_binarize_result_t *result, binarize_span_t *joined);
-static size_t ngx_http_binarize_body_text_size(
-    ngx_http_binarize_result_t *result);
-static void ngx_http_binarize_body_encode(u_char *text,
-    ngx_http_binarize_result_t *result);
 
 
 ngx_chain_t *
@@ -95,90 +90,4 @@ ngx_http_binarize_body_join(ngx_http_request_t *r,
     }
 
     return NGX_OK;
-}
-
-
-ngx_chain_t *
-ngx_http_binarize_body_json(ngx_http_request_t *r,
-    ngx_http_binarize_result_t *result)
-{
-    u_char           *text;
-    binarize_span_t   spans[3];
-
-    /* the encoder pads, whether the text has it or not */
-
-    text = ngx_pnalloc(r->pool, binarize_base64_size(result->png_size));
-    if (text == NULL) {
-        return NULL;
-    }
-
-    ngx_http_binarize_body_encode(text, result);
-
-    spans[0].data = result->doc.data;
-    spans[0].size = result->payload_offset;
-    spans[1].data = text;
-    spans[1].size = ngx_http_binarize_body_text_size(result);
-    spans[2].data = result->doc.data + result->payload_offset;
-    spans[2].size = result->doc.len - result->payload_offset;
-
-    return ngx_http_binarize_body_link(r, spans, 3);
-}
-
-
-off_t
-ngx_http_binarize_body_json_size(ngx_http_binarize_result_t *result)
-{
-    return (off_t) result->doc.len + ngx_http_binarize_body_text_size(result);
-}
-
-
-static size_t
-ngx_http_binarize_body_text_size(ngx_http_binarize_result_t *result)
-{
-    size_t  size;
-
-    size = binarize_base64_size(result->png_size);
-
-    if (result->unpadded) {
-        size -= (3 - result->png_size % 3) % 3;
-    }
-
-    return size;
-}
-
-
-/* a group of three bytes may lie across two pieces */
-
-static void
-ngx_http_binarize_body_encode(u_char *text, ngx_http_binarize_result_t *result)
-{
-    size_t         n, nheld;
-    u_char         held[3];
-    ngx_uint_t     i;
-    const u_char  *p, *end;
-
-    nheld = 0;
-
-    for (i = 0; i < result->npieces; i++) {
-        p = result->png[i].data;
-        end = p + result->png[i].size;
-
-        while (nheld && p < end) {
-            held[nheld++] = *p++;
-
-            if (nheld == 3) {
-                text += binarize_base64_encode(text, held, 3);
-                nheld = 0;
-            }
-        }
-
-        n = (end - p) / 3 * 3;
-        text += binarize_base64_encode(text, p, n);
-
-        for (p += n; p < end; p++) {
-            held[nheld++] = *p;
-        }
-    }
-
-    (void) binarize_base64_encode(text, held, nheld);
 }

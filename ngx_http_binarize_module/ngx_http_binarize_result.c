@@ -150,6 +150,23 @@ ngx_http_binarize_result_of_entry_locked(ngx_http_binarize_zone_t *zone,
 }
 
 
+ngx_http_binarize_zone_t *
+ngx_http_binarize_result_entry(ngx_http_binarize_result_t *result,
+    uint64_t *generation)
+{
+    binarize_store_entry_t  *entry;
+
+    if (result->release != ngx_http_binarize_result_unpin) {
+        return NULL;
+    }
+
+    entry = result->owned;
+    *generation = entry->generation;
+
+    return result->owner;
+}
+
+
 static void
 ngx_http_binarize_result_unpin(ngx_http_binarize_result_t *result)
 {

@@ -35,6 +35,13 @@ ngx_http_binarize_result_t *ngx_http_binarize_result_of_fetch(
 ngx_http_binarize_result_t *ngx_http_binarize_result_of_state(
     binarize_state_t *state);
 
+/*
+ * The zone of the entry that a result points into, and what tells it from all
+ * others the zone has or had; NULL: it points into none.
+ */
+ngx_http_binarize_zone_t *ngx_http_binarize_result_entry(
+    ngx_http_binarize_result_t *result, uint64_t *generation);
+
 /* a problem, in pool, or if NULL in a pool of its own */
 ngx_http_binarize_result_t *ngx_http_binarize_result_of_problem(
     ngx_http_binarize_problem_e problem, ngx_pool_t *pool);
