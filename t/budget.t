@@ -40,7 +40,7 @@ sub excess {
 
 # Starts a request for each id, in order; a pause keeps them in order although
 # two workers take them.
-sub crowd {
+sub line_up {
     my ($location, $pause, @ids) = @_;
     return map { sleep($pause) if $pause; begin("$location$_") } @ids;
 }
@@ -91,7 +91,7 @@ cloud->post('reset');
 
 my @ids = main::ids(500);
 my $started = time();
-my @clients = main::crowd('/b/', 0, @ids);
+my @clients = main::line_up('/b/', 0, @ids);
 my @answers = main::answers(@clients);
 my @served = grep { $_->{status} == 200 } @answers;
 my @refused = grep { $_->{status} == 503 } @answers;
@@ -130,7 +130,7 @@ sleep(0.2);
 cloud->post('reset');
 
 my @ids = main::ids(120);
-my @clients = main::crowd('/b/', 0.004, @ids);
+my @clients = main::line_up('/b/', 0.004, @ids);
 my @answers = main::answers(@clients);
 
 is(main::statuses(@answers), '200:120', 'all are served');
@@ -177,11 +177,11 @@ is(fetches($id), 1, 'one call');
 --- config eval
 "location /b/ { $::pass binarize_budget rate=1r/s burst=10; }"
 --- perl
-my @answers = main::answers(main::crowd('/b/', 0, main::ids(25)));
+my @answers = main::answers(main::line_up('/b/', 0, main::ids(25)));
 is(main::statuses(@answers), '200:10 503:15', 'ten at once');
 
 sleep(2.1);
-@answers = main::answers(main::crowd('/b/', 0, main::ids(5)));
+@answers = main::answers(main::line_up('/b/', 0, main::ids(5)));
 is(main::statuses(@answers), '200:2 503:3', 'two more in two seconds');
 
 
@@ -194,7 +194,7 @@ get('/b/' . task());
 cloud->post('reset');
 
 my @ids = main::ids(30, delay_ms => 30);
-my @clients = main::crowd('/b/', 0.003, @ids);
+my @clients = main::line_up('/b/', 0.003, @ids);
 my @answers = main::answers(@clients);
 
 is(main::statuses(@answers), '200:30', 'all are served');
@@ -222,7 +222,7 @@ answer_is(get('/now/' . task()), [200], 'then it is free');
 get('/b/' . task());
 cloud->post('reset');
 
-my @answers = main::answers(main::crowd('/b/', 0,
+my @answers = main::answers(main::line_up('/b/', 0,
                                         main::ids(60, delay_ms => 20)));
 
 is(main::statuses(@answers), '200:60', 'all are served');
@@ -237,7 +237,7 @@ cloud->post('reset');
 cloud->fault('token', { delay_ms => 300, lives => 2, expires_in => 2 });
 
 for (1 .. 2) {
-    my @answers = main::answers(main::crowd('/b/', 0.01,
+    my @answers = main::answers(main::line_up('/b/', 0.01,
                                             main::ids(20, delay_ms => 50)));
     is(main::statuses(@answers), '200:20', 'all are served');
     sleep(2.1);
@@ -261,7 +261,7 @@ my $held = begin("/b/$id");
 until_true { fetches($id) };
 
 my @ids = main::ids(6);
-my @clients = main::crowd('/b/', 0.01, @ids);
+my @clients = main::line_up('/b/', 0.01, @ids);
 sleep(0.3);
 is(scalar(grep { $_->has_answer() } @clients), 0, 'all wait');
 
@@ -383,7 +383,7 @@ location /now/ { $::pass binarize_budget rate=1r/s; }"
 get('/b/' . task());
 
 my @ids = main::ids(7);
-my @clients = main::crowd('/b/', 0, @ids);
+my @clients = main::line_up('/b/', 0, @ids);
 sleep(0.2);
 
 problem_is(get('/now/' . task()), 503, 'budget', 'behind seven',
@@ -450,7 +450,7 @@ cloud->post('reset');
 
 my $id = task();
 cloud->fault($id, { close => 'start', times => 2 });
-my @clients = main::crowd('/b/', 0.01, $id, my @others = main::ids(5));
+my @clients = main::line_up('/b/', 0.01, $id, my @others = main::ids(5));
 my @answers = main::answers(@clients);
 
 is(main::statuses(@answers), '200:6', 'all are served');
