@@ -530,7 +530,7 @@ ngx_http_binarize_budget_next(ngx_http_binarize_budget_t *budget,
     ngx_msec_t *wait_ms)
 {
     ngx_msec_t                        left_ms;
-    ngx_uint_t                        shared, first;
+    ngx_uint_t                        shared, first, unit;
     ngx_http_binarize_zone_t         *zone;
     ngx_http_binarize_turn_t         *turn, estimate;
     ngx_http_binarize_budget_view_t   view;
@@ -577,13 +577,17 @@ ngx_http_binarize_budget_next(ngx_http_binarize_budget_t *budget,
                        ngx_http_binarize_budget_ahead_locked(&view,
                                                              turn->ticket));
 
+    unit = ngx_http_binarize_budget_unit_locked(&view, 0);
+
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
     if (left_ms) {
         ngx_http_binarize_budget_revise(budget, turn, &estimate);
     }
 
-    if (!first) {
+    /* who frees a unit, or is served before, wakes us */
+
+    if (!first || !unit) {
         return NULL;
     }
 

@@ -45,6 +45,31 @@ sub line_up {
     return map { sleep($pause) if $pause; begin("$location$_") } @ids;
 }
 
+# The worker process that has the other end of a connection of ours, or of one
+# of its own to the port.
+sub worker_of {
+    my ($local, $remote) = @_;
+    my %inodes;
+
+    open(my $f, '<', '/proc/net/tcp') or die "/proc/net/tcp: $!\n";
+
+    for (<$f>) {
+        my @f = split;
+        $inodes{ $f[9] } = 1
+            if (!$local || $f[1] =~ sprintf(':%04X$', $local))
+               && $f[2] =~ sprintf(':%04X$', $remote);
+    }
+
+    for my $pid (nginx_workers()) {
+        for (glob("/proc/$pid/fd/*")) {
+            return $pid if (readlink($_) // '') =~ /^socket:\[(\d+)\]/
+                           && $inodes{$1};
+        }
+    }
+
+    return 0;
+}
+
 # The answers in the order of the clients, each with the seconds it took.
 sub answers {
     my @clients = @_;
@@ -247,6 +272,23 @@ is(cloud->calls()->{max_in_air}, 1, 'one at once');
 cloud->delete('faults/token');
 
 
+=== a token call waits for a unit
+--- config eval
+"location /b/ { $::pass binarize_wait 10s; binarize_budget concurrency=1; }"
+--- perl
+cloud->post('reset');
+cloud->fault('token', { lives => 1, expires_in => 1 });
+
+my $long = begin('/b/' . task(delay_ms => 2500));
+sleep(1.3);
+my $next = begin('/b/' . task());
+sleep(0.5);
+is(cloud->calls()->{token}{calls}, 1, 'the token is over, the call is not');
+answer_is($_->answer(), [200], 'served') for $long, $next;
+is(cloud->calls()->{token}{calls}, 2, 'then another one');
+cloud->delete('faults/token');
+
+
 === a killed worker holds nothing
 --- config eval
 "location /b/ { $::pass binarize_wait 12s; binarize_budget concurrency=1; }"
@@ -266,22 +308,8 @@ sleep(0.3);
 is(scalar(grep { $_->has_answer() } @clients), 0, 'all wait');
 
 # the worker that holds the unit has the connection to the cloud
-my ($holder) = grep {
-    my $pid = $_;
-    my $n = 0;
-    my $port = sprintf(':%04X', cloud->{port});
-    my %inodes = map { (readlink($_) // '') =~ /^socket:\[(\d+)\]/
-                       ? ($1 => 1) : () } glob("/proc/$pid/fd/*");
-    open(my $f, '<', '/proc/net/tcp');
-    for (<$f>) {
-        my @f = split;
-        $n++ if $f[2] =~ /\Q$port\E$/ && $inodes{ $f[9] };
-    }
-    $n;
-} nginx_workers();
-
 my $killed = time();
-kill('KILL', $holder);
+kill('KILL', main::worker_of(0, cloud->{port}));
 
 my @answers = main::answers(@clients);
 my @served = grep { $_->{status} == 200 } @answers;
@@ -373,6 +401,31 @@ is(scalar(grep { $_->{seconds} > 0.7 } @answers), 0, 'at once');
 @answers = main::answers(@long);
 is(main::statuses(@answers), '200:10', 'the patient are served');
 is(fetches($id), 1, 'by one call');
+
+
+=== the place in the queue is that of all who wait
+--- config eval
+"location /b/ { $::pass binarize_wait 9s; binarize_budget rate=1r/s; }"
+--- perl
+get('/b/' . task());
+cloud->post('reset');
+
+my $id = task();
+my @clients = map { begin("/b/$id") } 1 .. 30;
+sleep(0.2);
+my %of = map { $_ => main::worker_of($port, $_->{socket}->sockport()) }
+         @clients;
+my @others = main::line_up('/b/', 0, main::ids(3));
+
+# those of the worker that leads leave, those of the other one stay
+my $leader = $of{ $clients[0] };
+my @stay = grep { $of{$_} != $leader } @clients;
+$_->leave() for grep { $of{$_} == $leader } @clients;
+
+cmp_ok(scalar(@stay), '>', 0, 'both workers have some');
+is(main::statuses(map { $_->answer() } @stay, @others),
+   '200:' . (@stay + 3), 'all are served');
+is((main::seen())[0][1], $id, 'who follow have the place of who led');
 
 
 === who leaves makes room

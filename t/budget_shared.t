@@ -2,7 +2,9 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use IO::Select;
+use IO::Socket::INET;
 use JSON::PP;
+use POSIX ();
 use Time::HiRes qw(time sleep);
 
 use Binarize;
@@ -89,6 +91,58 @@ sub statuses {
     $n{ $_->{status} }++ for @_;
     return join(' ', map { "$_:$n{$_}" } sort keys %n);
 }
+
+# Between nginx and Redis: keeps the answers to scripts back for a while.
+sub slow_scripts {
+    my ($seconds) = @_;
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 9);
+    my $owner = $$;
+
+    return $listen->sockport() if fork();
+
+    my $select = IO::Select->new($listen);
+    my (%peer, %until, %server);
+
+    while (getppid() == $owner) {
+        for my $socket ($select->can_read(0.02)) {
+
+            if ($socket == $listen) {
+                my $client = $listen->accept();
+                my $server = IO::Socket::INET->new(
+                                    PeerAddr => "127.0.0.1:$redis->{port}");
+                $peer{$client} = $server;
+                $peer{$server} = $client;
+                $server{$server} = 1;
+                $select->add($client, $server);
+                next;
+            }
+
+            if ($server{$socket} && ($until{$socket} // 0) > time()) {
+                sleep(0.01);
+                next;
+            }
+
+            my $bytes;
+
+            if (!sysread($socket, $bytes, 65536)) {
+                $select->remove($socket, $peer{$socket});
+                close($peer{$socket});
+                close($socket);
+                next;
+            }
+
+            if ($bytes =~ /EVALSHA/) {
+                $until{ $peer{$socket} } = time() + $seconds;
+            }
+
+            syswrite($peer{$socket}, $bytes);
+        }
+    }
+
+    POSIX::_exit(0);
+}
+
+our $slow = slow_scripts(0.7);
 
 sub keys_of_budget {
     return grep { /budget/ } $redis->keys();
@@ -206,15 +260,19 @@ cmp_ok(time() - $killed, '<', 20, 'after the lease');
                 binarize_budget concurrency=1 shared; }"
 --- perl
 $::redis->cmd('FLUSHALL');
+main::second_start();
 get('/b/' . task());
+get('/b/' . task(), -port => $port + 1);
 
 my $id = task(delay_ms => 19000);
 my $held = begin("/b/$id", -seconds => 30);
 until_true(sub { fetches($id) });
 sleep(16.5);
-problem_is(get('/b/' . task()), 503, 'budget', 'still held');
+problem_is(get('/b/' . task(), -port => $port + 1), 503, 'budget',
+           'still held');
 answer_is($held->answer(), [200], 'the long one');
-answer_is(get('/b/' . task()), [200], 'then it is free');
+answer_is(get('/b/' . task(), -port => $port + 1), [200], 'then it is free');
+main::second_stop();
 
 
 === a quota outlives nginx
@@ -271,6 +329,31 @@ sleep(2.2);
 my ($key) = grep { /quota/ } main::keys_of_budget();
 is(fetches($id), 0, 'the client left, no call');
 is($::redis->hash($key)->{spent}, 1, 'one is counted');
+
+
+=== who leaves while Redis is asked
+--- http_config eval: $::http
+--- config eval
+"location /b/ {
+    binarize_pass http://\$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+    binarize_redis redis://127.0.0.1:$::slow timeout=3s;
+    binarize_wait 5s;
+    binarize_budget quota=9/day concurrency=2 shared;
+}"
+--- perl
+$::redis->cmd('FLUSHALL');
+answer_is(get('/b/' . task()), [200], 'a slow one');
+
+my ($key) = grep { /quota/ } main::keys_of_budget();
+my $client = begin('/b/' . (my $id = task()));
+
+until_true(sub { $::redis->hash($key)->{spent} == 2 });
+$client->leave();
+ok(until_true(sub { $::redis->hash($key)->{spent} == 1 }, 4),
+   'the turn is given back');
+sleep(0.5);
+is(join(' ', grep { /held/ } main::keys_of_budget()), '', 'and the unit');
+is(fetches($id), 0, 'no call');
 
 
 === Redis away: rate and concurrency are the node's own
