@@ -45,29 +45,25 @@ sub line_up {
     return map { sleep($pause) if $pause; begin("$location$_") } @ids;
 }
 
-# The worker process that has the other end of a connection of ours, or of one
-# of its own to the port.
-sub worker_of {
-    my ($local, $remote) = @_;
-    my %inodes;
+# The worker processes by the port at the other end of their connections.
+sub workers_by_port {
+    my (%port, %worker);
 
     open(my $f, '<', '/proc/net/tcp') or die "/proc/net/tcp: $!\n";
 
     for (<$f>) {
-        my @f = split;
-        $inodes{ $f[9] } = 1
-            if (!$local || $f[1] =~ sprintf(':%04X$', $local))
-               && $f[2] =~ sprintf(':%04X$', $remote);
+        my ($hex, $inode) = /^\s*\d+: \S+ \w+:(\w+) (?:\S+\s+){6}(\d+)/;
+        $port{$inode} = hex($hex) if $inode;
     }
 
     for my $pid (nginx_workers()) {
         for (glob("/proc/$pid/fd/*")) {
-            return $pid if (readlink($_) // '') =~ /^socket:\[(\d+)\]/
-                           && $inodes{$1};
+            my ($inode) = (readlink($_) // '') =~ /^socket:\[(\d+)\]/;
+            $worker{ $port{$inode} } = $pid if $inode && $port{$inode};
         }
     }
 
-    return 0;
+    return \%worker;
 }
 
 # The answers in the order of the clients, each with the seconds it took.
@@ -309,7 +305,7 @@ is(scalar(grep { $_->has_answer() } @clients), 0, 'all wait');
 
 # the worker that holds the unit has the connection to the cloud
 my $killed = time();
-kill('KILL', main::worker_of(0, cloud->{port}));
+kill('KILL', main::workers_by_port()->{ cloud->{port} });
 
 my @answers = main::answers(@clients);
 my @served = grep { $_->{status} == 200 } @answers;
@@ -319,6 +315,30 @@ is(@served + @cut, 6, 'the others are served, but for its own');
 cmp_ok(scalar(@served), '>', 0, 'some were not its own');
 cmp_ok(time() - $killed, '<', 3, 'without a long wait');
 answer_is(get('/b/' . task()), [200], 'nothing is held');
+
+
+=== a killed worker that nobody replaces
+--- config eval
+"location /b/ { $::pass binarize_wait 12s; binarize_budget concurrency=1; }"
+--- perl
+get('/b/' . task());
+sleep(0.1);
+
+my $id = task(hang => 'head', times => 1);
+cloud->post('close-idle');
+my $held = begin("/b/$id");
+until_true(sub { fetches($id) });
+
+# an old worker of a reload, that still waits for its call
+my $holder = main::workers_by_port()->{ cloud->{port} };
+nginx_signal('HUP');
+until_true(sub { nginx_workers() == 3 });
+sleep(0.3);
+
+my $client = begin('/b/' . task());
+ok(!$client->has_answer(0.5), 'it waits');
+kill('KILL', $holder);
+answer_is($client->answer(), [200], 'served');
 
 
 === a quota goes by the day and survives a reload
@@ -404,17 +424,26 @@ is(fetches($id), 1, 'by one call');
 
 
 === the place in the queue is that of all who wait
+--- http_config eval
+"binarize_credentials \$TEST_NGINX_CREDENTIALS;
+binarize_wait 9s;
+binarize_budget rate=1r/s;
+# the kernel gives each worker its part
+server {
+    listen 127.0.0.1:@{[ $Binarize::port + 2 ]} reuseport;
+    location /b/ { $::pass }
+}"
 --- config eval
-"location /b/ { $::pass binarize_wait 9s; binarize_budget rate=1r/s; }"
+"location /b/ { $::pass }"
 --- perl
 get('/b/' . task());
 cloud->post('reset');
 
 my $id = task();
-my @clients = map { begin("/b/$id") } 1 .. 30;
+my @clients = map { begin("/b/$id", -port => $port + 2) } 1 .. 30;
 sleep(0.2);
-my %of = map { $_ => main::worker_of($port, $_->{socket}->sockport()) }
-         @clients;
+my $worker = main::workers_by_port();
+my %of = map { $_ => $worker->{ $_->{socket}->sockport() } } @clients;
 my @others = main::line_up('/b/', 0, main::ids(3));
 
 # those of the worker that leads leave, those of the other one stay
@@ -426,6 +455,7 @@ cmp_ok(scalar(@stay), '>', 0, 'both workers have some');
 is(main::statuses(map { $_->answer() } @stay, @others),
    '200:' . (@stay + 3), 'all are served');
 is((main::seen())[0][1], $id, 'who follow have the place of who led');
+isnt($leader, $of{ $stay[0] }, 'two workers');
 
 
 === who leaves makes room
@@ -479,6 +509,24 @@ my $answer = get("/b/$other");
 problem_is($answer, 503, 'budget', 'no turn for a third try',
            'Retry-After' => qr/^(60|59)$/);
 is(fetches($other), 2, 'two were left');
+
+
+=== what is no try costs nothing
+--- http_config eval
+"binarize_credentials \$TEST_NGINX_CREDENTIALS
+                      token_url=http://\$TEST_NGINX_CLOUD/connect/token;
+upstream none { server \$TEST_NGINX_CLOUD down; }"
+--- config eval
+"location /b/ { $::pass binarize_budget quota=3/day; }
+location /none/ {
+    binarize_pass http://none/v5.0/ocr/deskewimage;
+    binarize_budget quota=3/day;
+}"
+--- perl
+is(main::statuses(map { get('/none/' . guid()) } 1 .. 6), '502:6',
+   'no upstream is there');
+is(main::statuses(map { get('/b/' . task()) } 1 .. 4), '200:3 503:1',
+   'three were left');
 
 
 === a try without a turn waits for one, in front of others
