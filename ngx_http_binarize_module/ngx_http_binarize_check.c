@@ -68,11 +68,13 @@ ngx_http_binarize_check_zone(ngx_conf_t *cf,
 
     if (bmcf->zones.nelts == 0) {
 
-        if (conf->zone_name.len) {
+        ngx_str_set(&name, "binarize");
+
+        if (conf->zone_name.len
+            && !ngx_http_binarize_str_equal(&conf->zone_name, &name))
+        {
             goto unknown;
         }
-
-        ngx_str_set(&name, "binarize");
 
         zp = ngx_array_push(&bmcf->zones);
         if (zp == NULL) {

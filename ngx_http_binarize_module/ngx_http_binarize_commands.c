@@ -8,6 +8,8 @@ static char *ngx_http_binarize_pass(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_binarize_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_uint_t ngx_http_binarize_zone_is_taken(ngx_conf_t *cf,
+    ngx_str_t *name);
 static char *ngx_http_binarize_cache(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_binarize_negative_valid(ngx_conf_t *cf,
@@ -25,6 +27,12 @@ static char *ngx_http_binarize_redis(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_http_binarize_set_header(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_binarize_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_binarize_enum(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_binarize_bitmask(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_binarize_bind(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_binarize_positive_time(ngx_conf_t *cf, void *post,
     void *data);
@@ -120,7 +128,7 @@ ngx_command_t  ngx_http_binarize_commands[] = {
 
     { ngx_string("binarize_format"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_binarize_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_binarize_loc_conf_t, format),
       &ngx_http_binarize_formats },
@@ -267,14 +275,14 @@ ngx_command_t  ngx_http_binarize_commands[] = {
 
     { ngx_string("binarize_bind"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE12,
-      ngx_http_upstream_bind_set_slot,
+      ngx_http_binarize_bind,
       NGX_HTTP_LOC_CONF_OFFSET,
       ngx_http_binarize_upstream_offset(local),
       NULL },
 
     { ngx_string("binarize_next_upstream"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_1MORE,
-      ngx_conf_set_bitmask_slot,
+      ngx_http_binarize_bitmask,
       NGX_HTTP_LOC_CONF_OFFSET,
       ngx_http_binarize_upstream_offset(next_upstream),
       &ngx_http_binarize_next_upstream_masks },
@@ -311,7 +319,7 @@ ngx_command_t  ngx_http_binarize_commands[] = {
 
     { ngx_string("binarize_ssl_protocols"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_1MORE,
-      ngx_conf_set_bitmask_slot,
+      ngx_http_binarize_bitmask,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_binarize_loc_conf_t, ssl_protocols),
       &ngx_http_binarize_ssl_protocols },
@@ -522,6 +530,13 @@ ngx_http_binarize_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_binarize_zone_is_taken(cf, &name)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "binarize_zone: \"%V\" is a zone of another module",
+                           &name);
+        return NGX_CONF_ERROR;
+    }
+
     shm_zone = ngx_http_binarize_zone_add(cf, &name, size);
     if (shm_zone == NULL) {
         return NGX_CONF_ERROR;
@@ -545,6 +560,32 @@ ngx_http_binarize_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     *zp = shm_zone;
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_binarize_zone_is_taken(ngx_conf_t *cf, ngx_str_t *name)
+{
+    ngx_uint_t        i;
+    ngx_shm_zone_t   *shm_zone;
+    ngx_list_part_t  *part;
+
+    for (part = &cf->cycle->shared_memory.part; part; part = part->next) {
+        shm_zone = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (shm_zone[i].tag != &ngx_http_binarize_module
+                && shm_zone[i].shm.name.len == name->len
+                && ngx_strncmp(shm_zone[i].shm.name.data, name->data,
+                               name->len)
+                   == 0)
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
 }
 
 
@@ -944,6 +985,100 @@ ngx_http_binarize_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/*
+ * The three below do what nginx's own do, whose errors do not name the
+ * directive.
+ */
+
+static char *
+ngx_http_binarize_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t        *value;
+    ngx_uint_t        i;
+    ngx_conf_enum_t  *e;
+
+    value = cf->args->elts;
+    e = cmd->post;
+
+    for (i = 0; e[i].name.len; i++) {
+        if (e[i].name.len == value[1].len
+            && ngx_strcasecmp(e[i].name.data, value[1].data) == 0)
+        {
+            return ngx_conf_set_enum_slot(cf, cmd, conf);
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V: invalid value \"%V\"",
+                       &value[0], &value[1]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_binarize_bitmask(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t           *value;
+    ngx_uint_t           i, m;
+    ngx_conf_bitmask_t  *mask;
+
+    value = cf->args->elts;
+    mask = cmd->post;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        for (m = 0; mask[m].name.len; m++) {
+            if (mask[m].name.len == value[i].len
+                && ngx_strcasecmp(mask[m].name.data, value[i].data) == 0)
+            {
+                break;
+            }
+        }
+
+        if (mask[m].name.len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "%V: invalid value \"%V\"", &value[0],
+                               &value[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return ngx_conf_set_bitmask_slot(cf, cmd, conf);
+}
+
+
+static char *
+ngx_http_binarize_bind(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t   *value;
+    ngx_addr_t   addr;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") != 0
+        && ngx_http_script_variables_count(&value[1]) == 0
+        && ngx_parse_addr_port(cf->pool, &addr, value[1].data, value[1].len)
+           != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%V: invalid address \"%V\"", &value[0],
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (cf->args->nelts > 2
+        && ngx_strcmp(value[2].data, "transparent") != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%V: invalid parameter \"%V\"", &value[0],
+                           &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_upstream_bind_set_slot(cf, cmd, conf);
+}
+
+
 static char *
 ngx_http_binarize_positive_time(ngx_conf_t *cf, void *post, void *data)
 {
@@ -980,6 +1115,7 @@ ngx_http_binarize_ssl_password_file(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_binarize_loc_conf_t *blcf = conf;
 
+    ngx_fd_t    fd;
     ngx_str_t  *value;
 
     if (blcf->ssl_passwords != NGX_CONF_UNSET_PTR) {
@@ -987,6 +1123,21 @@ ngx_http_binarize_ssl_password_file(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     value = cf->args->elts;
+
+    if (ngx_conf_full_name(cf->cycle, &value[1], 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    fd = ngx_open_file(value[1].data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "%V: " ngx_open_file_n " \"%V\" failed",
+                           &value[0], &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_close_file(fd);
 
     blcf->ssl_passwords = ngx_ssl_read_password_file(cf, &value[1]);
 
