@@ -137,6 +137,11 @@ for (@main::accepted) {
         for my $from (['/b/', 'stored'], ['/b/', 'l1'], ['/redis/', 'redis']) {
             my ($at, $source) = @$from;
 
+            # the answer did not wait for Redis
+            until_true { $main::redis->cmd('EXISTS',
+                                           "binarize:binarizeimage:$id") }
+                if $source eq 'redis';
+
             for my $format ($first, $first eq 'png' ? 'json' : 'png') {
                 my $answer = get("$at$id.$format");
                 my $etag = $etag{$format} //= $answer->header('ETag');
