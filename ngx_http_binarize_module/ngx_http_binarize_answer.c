@@ -320,6 +320,15 @@ ngx_http_binarize_send(ngx_http_request_t *r, ngx_uint_t status,
     r->headers_out.content_type_lowcase = NULL;
     r->headers_out.content_length_n = body->len;
 
+    /*
+     * What has no validators is neither unmodified nor modified (RFC 9110
+     * 13.1.2, 13.1.4), but matches no If-Match (13.1.1).
+     */
+
+    if (r->headers_in.if_match == NULL) {
+        r->disable_not_modified = 1;
+    }
+
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {

@@ -181,6 +181,44 @@ answer_is(get("/exact/$id.png", 'If-Modified-Since' => $date), [200],
           'if_modified_since off');
 
 
+=== what has no validators (RFC 9110 13.1)
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+for my $status ('Pending', 'NotExist', 'Error') {
+    my $id = task(status => $status);
+    my $url = "/b/$id.json";
+
+    answer_is(get($url), [200, 'ETag' => undef, 'Last-Modified' => undef,
+              'Accept-Ranges' => undef], $status);
+    answer_is(get($url, 'If-None-Match' => '*'), [200,
+              body => qr/"$status"/], 'If-None-Match: *');
+    answer_is(get($url, 'If-Unmodified-Since' => main::http_date(10)), [200],
+              '13.1.4: If-Unmodified-Since is ignored');
+    answer_is(get($url, 'If-Modified-Since' => main::http_date(time())),
+              [200], '13.1.3: If-Modified-Since, too');
+    answer_is(get($url, 'If-Match' => '"x"'), [412], '13.1.1: If-Match');
+    answer_is(get($url, Range => 'bytes=0-1'), [200], 'no ranges');
+}
+
+
+=== fetched anew after a restart: the same strong ETag (RFC 9110 8.8.1)
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+my $id = task(size => 3000);
+my @before = map { get("/b/$id.$_") } qw(png json);
+
+nginx_restart();
+
+my @after = map { get("/b/$id.$_", 'If-None-Match' =>
+                      $before[0]->header('ETag')) } qw(png json);
+
+is($after[0]->{status}, 304, 'a client has it still');
+is($after[1]->header('ETag'), $before[1]->header('ETag'), 'JSON');
+is(fetches($id), 2, 'it was fetched again');
+
+
 === ranges (RFC 9110 14)
 --- http_config eval: $::http
 --- config eval: $::config
