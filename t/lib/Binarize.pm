@@ -4,7 +4,8 @@ package Binarize;
 # behind it a stand-in cloud and Redis, all on loopback and for one file only.
 #
 # A block has, besides the sections of Test::Nginx::Socket, "--- perl": code
-# that runs while its nginx does, with the functions below.
+# that runs while its nginx does, with the functions below, and "--- processes",
+# the number of workers, two if there is none.
 #
 # Environment, all optional:
 #
@@ -35,6 +36,7 @@ use Binarize::Client;
 use Binarize::Cloud;
 use Binarize::Crowd;
 use Binarize::Node;
+use Binarize::DNS;
 use Binarize::Redis;
 
 our $top;
@@ -232,7 +234,7 @@ sub fetches {
 # -- the gateway's clients
 
 # Sends a request: get($uri, header => value, ...), with options
-# -method, -port, -version, -raw, -ssl, -seconds; returns the answer.
+# -method, -port, -version, -raw, -body, -rcvbuf, -seconds; returns the answer.
 sub get {
     return begin(@_)->answer();
 }
@@ -401,7 +403,7 @@ sub nginx_start {
     system("$nginx -e $dir/root/logs/error.log -p $dir/root/ "
            . "-c $dir/root/conf/nginx.conf > /dev/null 2>&1") == 0
         or Test::More::diag("nginx did not start:\n" . error_log());
-    until_true { nginx_pid() && nginx_workers() };
+    until_true { nginx_pid() };
 }
 
 sub nginx_restart {
@@ -546,10 +548,17 @@ Test::Nginx::Util::add_block_preprocessor(sub {
     # warnings and errors are in the log
     $block->set_value('suppress_stderr', 1);
 
+    # "--- processes": workers; 0: one process, no master
+
+    my $processes = $block->processes // 2;
+
+    Test::Nginx::Util::master_process_enabled($processes > 0);
+    Test::Nginx::Util::workers($processes || 1);
+
     # the same nginx goes on with the same configuration
 
     my $all = join("\0", map { $block->$_ // '' }
-                   qw(config http_config main_config));
+                   qw(config http_config main_config processes));
 
     if (!defined $configuration || $configuration ne $all) {
         nginx_stop();
@@ -568,6 +577,7 @@ END {
         nginx_stop();
         Binarize::Redis::stop_all();
         Binarize::Cloud::stop_all();
+        Binarize::DNS::stop_all();
 
         if ($ENV{BINARIZE_KEEP}) {
             open(my $f, '>', "$dir/error.log");

@@ -6,12 +6,12 @@ use strict;
 use warnings;
 
 use IO::Select;
-use IO::Socket::INET;
+use Socket;
 use Time::HiRes qw(time);
 
 
 # -uri, -method, -port, -version, -body, -seconds; -raw: the whole request;
-# -ssl: a reference to options of IO::Socket::SSL; other names are headers.
+# -rcvbuf: bytes the kernel keeps for us; other names are headers.
 sub new {
     my ($class, @args) = @_;
     my (%o, @headers);
@@ -39,11 +39,14 @@ sub new {
 
     my $self = bless { %o, received => '' }, $class;
 
-    $self->{socket} = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-                                            PeerPort => $o{port},
-                                            Timeout => 10)
+    # the window is a matter of the handshake, so that the option comes first
+    socket(my $socket, PF_INET, SOCK_STREAM, 0) or die "socket: $!\n";
+    setsockopt($socket, SOL_SOCKET, SO_RCVBUF, $o{rcvbuf}) if $o{rcvbuf};
+    connect($socket, sockaddr_in($o{port}, INADDR_LOOPBACK))
         or die "connect to $o{port}: $!\n";
-    binmode($self->{socket});
+    binmode($socket);
+
+    $self->{socket} = $socket;
 
     $self->{started} = time();
 

@@ -1,0 +1,262 @@
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use IO::Select;
+
+use Binarize;
+
+our $redis = redis_server();
+$ENV{TEST_NGINX_REDIS} = "127.0.0.1:$redis->{port}";
+
+our $config = <<'CONFIG';
+    location /b/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+    }
+    location /redis/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/deskewimage;
+        binarize_redis redis://$TEST_NGINX_REDIS;
+    }
+    location /wait/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+        binarize_wait 8s;
+        binarize_poll 200ms;
+    }
+CONFIG
+
+# HUP, until no process of before is left; false: they have not gone.
+sub reload {
+    my @old = Binarize::nginx_workers();
+    Binarize::nginx_signal('HUP');
+    return Binarize::until_true(sub {
+        my %now = map { $_ => 1 } Binarize::nginx_workers();
+        return %now && !grep { $now{$_} } @old;
+    });
+}
+
+run_file();
+
+__DATA__
+
+=== L1 survives a reload
+--- config eval: $::config
+--- perl
+my @ids = map { task(size => $_) } 300, 70_000, 2_000_000;
+my $gone = guid();
+
+get("/b/$_") for @ids, $gone;
+
+for my $round (1 .. 3) {
+    ok(main::reload(), 'reloaded');
+
+    for my $id (@ids) {
+        answer_is(get("/b/$id"), [200, body => cloud->result($id),
+                  'Cache-Status' => qr/detail=l1$/], 'a hit');
+    }
+
+    is(get("/b/$gone")->source, 'negative', 'and what is not there');
+}
+
+is(fetches($_), 1, 'one cloud call') for @ids, $gone;
+is(cloud->calls()->{token}{calls}, 1, 'one token call');
+
+
+=== a zone of another size starts empty
+--- http_config
+    binarize_credentials $TEST_NGINX_CREDENTIALS;
+    binarize_max_size 256k;
+    binarize_zone z:1m;
+--- config eval: $::config
+--- perl
+my $id = task(size => 300);
+get("/b/$id");
+
+my $conf = file_read("$dir/root/conf/nginx.conf");
+
+for my $size ('2m', '1m') {
+    $conf =~ s/z:\dm/z:$size/;
+    file_write("$dir/root/conf/nginx.conf", $conf);
+    ok(main::reload(), "a zone of $size");
+    is(get("/b/$id")->source, 'stored', 'a miss');
+    is(get("/b/$id")->source, 'l1', 'then a hit');
+}
+
+# a broken configuration changes nothing
+file_write("$dir/root/conf/nginx.conf", "$conf\nbinarize_nonsense;\n");
+tolerate(qr/unknown directive "binarize_nonsense"/);
+nginx_signal('HUP');
+logged(qr/\[emerg\].*binarize_nonsense/, 'a broken configuration');
+is(get("/b/$id")->source, 'l1', 'still a hit');
+file_write("$dir/root/conf/nginx.conf", $conf);
+
+
+=== requests in the air finish on a reload
+--- config eval: $::config
+--- perl
+my $slow = task(size => 70_000, delay_ms => 1500);
+my $pending = task(size => 300, pending_ms => 1500);
+my @all = (map({ begin("/b/$slow") } 1 .. 6),
+           map({ begin("/wait/$pending") } 1 .. 6));
+
+until_true { fetches($slow) && fetches($pending) };
+nginx_signal('HUP');
+sleep(0.3);
+
+# those that come now are served by new workers
+push @all, map { begin("/$_") } ("b/$slow", "wait/$pending") x 3;
+
+for (@all) {
+    my $answer = $_->answer();
+    is($answer->{status}, 200, 'an answer');
+    is($answer->{wrong}, undef, 'a whole one');
+}
+
+is(fetches($slow), 1, 'one call');
+cmp_ok(fetches($pending), '<=', 10, 'one pace');
+ok(until_true(sub { scalar(nginx_workers()) == 2 }), 'the old ones have gone');
+
+
+=== a graceful quit during a fetch
+--- config eval: $::config
+--- perl
+for my $at ('b', 'wait', 'redis') {
+    my @op = $at eq 'redis' ? (op => 'deskewimage') : ();
+    my $id = task(size => 70_000, delay_ms => 1000, @op);
+    my $png = cloud->result($id, @op ? 'deskewimage' : ());
+    my @all = map { begin("/$at/$id") } 1 .. 5;
+
+    until_true { cloud->calls()->{in_air} };
+    my $start = Time::HiRes::time();
+    ok(nginx_stop(), "$at: it ends");
+    cmp_ok(Time::HiRes::time() - $start, '<', 4, 'soon');
+
+    answer_is($_->answer(), [200, body => $png], "$at: after the answer")
+        for @all;
+    nginx_start();
+}
+
+# nobody waits for it, but it is paid for: it comes into Redis
+my $id = task(size => 70_000, delay_ms => 800, op => 'deskewimage');
+my $client = begin("/redis/$id");
+
+until_true { cloud->calls()->{in_air} };
+$client->leave();
+sleep(0.2);
+ok(nginx_stop(), 'it ends');
+is($main::redis->cmd('EXISTS', "binarize:deskewimage:$id"), 1,
+   'the result was stored');
+nginx_start();
+
+# at once, too
+$id = task(size => 70_000, delay_ms => 3000);
+$client = begin("/b/$id");
+until_true { cloud->calls()->{in_air} };
+ok(nginx_stop('TERM'), 'a fast shutdown');
+$client->leave();
+nginx_start();
+
+
+=== clients leave, the flight goes on
+--- config eval: $::config
+--- perl
+for my $n (1, 20) {
+    my $id = task(size => 300_000, delay_ms => 500);
+    my @all = map { begin("/b/$id") } 1 .. $n;
+
+    until_true { fetches($id) };
+    $_->leave() for @all;
+
+    ok(until_true(sub { get("/b/$id")->source eq 'l1' }), "$n left: stored");
+    is(fetches($id), 1, 'one call');
+    is(cloud->calls($id)->{aborted}, 0, 'to its end');
+}
+
+# in the middle of the body
+my $id = task(size => 200_000, body_delay_ms => 500);
+my $client = begin("/b/$id");
+
+until_true { fetches($id) };
+$client->leave();
+ok(until_true(sub { get("/b/$id")->source eq 'l1' }), 'stored');
+is(fetches($id), 1, 'one call');
+
+# while it reads the answer
+$id = task(size => 3_000_000);
+get("/b/$id");
+
+for (1 .. 10) {
+    my $client = begin("/b/$id");
+    $client->has_answer(5);
+    sysread($client->{socket}, my $some, 1000);
+    $client->leave();
+}
+
+answer_is(get("/b/$id"), [200, body => cloud->result($id)], 'it is whole');
+
+# one leaves, another one waits
+$id = task(size => 300, delay_ms => 600);
+my @all = map { begin("/b/$id") } 1 .. 2;
+until_true { fetches($id) };
+$all[0]->leave();
+is($all[1]->answer()->{status}, 200, 'the other one is served');
+is(fetches($id), 1, 'one call');
+
+
+=== a slow client reads what has been evicted, across a reload
+--- http_config
+    binarize_credentials $TEST_NGINX_CREDENTIALS;
+    binarize_max_size 8m;
+    binarize_zone z:32m;
+--- config
+location /b/ {
+    binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+    sendfile off;
+}
+--- perl
+my $id = task(size => 7_500_000);
+my $png = cloud->result($id);
+
+get("/b/$id");
+
+my @slow = map { begin("/b/$id", -seconds => 30, -rcvbuf => 4096) } 1 .. 3;
+$_->has_answer(5) for @slow;
+
+# enough to evict everything
+for (1 .. 12) {
+    my $other = task(size => 7_000_000);
+    is(get("/b/$other")->{status}, 200, 'another one');
+}
+
+nginx_signal('HUP');
+sleep(0.5);
+
+for (1 .. 3) {
+    my $other = task(size => 7_000_000);
+    is(get("/b/$other")->{status}, 200, 'of the new workers');
+}
+
+answer_is($_->answer(), [200, body => $png], 'its own bytes') for @slow;
+
+
+=== a worker is killed
+--- config eval: $::config
+--- perl
+tolerate(qr/exited on signal 9/);
+
+for (1 .. 3) {
+    my $id = task(size => 30_000);
+    get("/b/$id");
+
+    my @workers = nginx_workers();
+    kill('KILL', $workers[$_ % 2]);
+    until_true {
+        my @now = nginx_workers();
+        @now == 2 && !grep { $_ == $workers[0] } @now
+        or @now == 2 && !grep { $_ == $workers[1] } @now;
+    };
+
+    answer_is(get("/b/$id"), [200, body => cloud->result($id)], 'served');
+    is(fetches($id), 1, 'from what was kept');
+
+    my $new = task(size => 300);
+    is(get("/b/$new")->{status}, 200, 'a new one');
+}
