@@ -87,6 +87,7 @@ static void die(const char *what);
 
 
 static int        epoll;
+static FILE      *answers;           /* written out at the end */
 static in_port_t  port;
 static double     patience_ms = 30000;
 static long       nconnecting, nactive;
@@ -100,7 +101,9 @@ main(int argc, char **argv)
 {
     int            c;
     long           at_once;
+    size_t         size;
     double         seconds;
+    char          *text;
     struct rlimit  limit;
 
     at_once = 0;
@@ -128,12 +131,25 @@ main(int argc, char **argv)
         die("epoll_create1()");
     }
 
+    /* whoever reads them may have other things to do meanwhile */
+
+    answers = open_memstream(&text, &size);
+    if (answers == NULL) {
+        die("open_memstream()");
+    }
+
     if (at_once) {
         run_some(at_once, seconds);
 
     } else {
         run_all();
     }
+
+    if (fclose(answers) != 0) {
+        die("no memory");
+    }
+
+    fwrite(text, 1, size, stdout);
 
     return fflush(stdout) == 0 ? 0 : 1;
 }
@@ -550,28 +566,28 @@ client_end(client_t *client, const char *fate)
     close(client->fd);
     client->fd = -1;
 
-    printf("%s\t%s\t%.3f\t%.3f\t%.3f\t%zu\t", client->tag, fate,
-           client->sent_ms, client->first_ms, now_ms(), client->size);
+    fprintf(answers, "%s\t%s\t%.3f\t%.3f\t%.3f\t%zu\t", client->tag,
+            fate, client->sent_ms, client->first_ms, now_ms(), client->size);
 
     if (EVP_DigestFinal_ex(client->sha, digest, &n) != 1) {
         die("EVP_DigestFinal_ex()");
     }
 
     for (i = 0; i < n; i++) {
-        printf("%02x", digest[i]);
+        fprintf(answers, "%02x", digest[i]);
     }
 
     if (client->whole) {
-        putchar('\t');
+        putc('\t', answers);
 
         for (p = client->head; *p; p++) {
             if (*p != '\r') {
-                putchar(*p == '\n' ? '\t' : *p);
+                putc(*p == '\n' ? '\t' : *p, answers);
             }
         }
     }
 
-    putchar('\n');
+    putc('\n', answers);
 
     EVP_MD_CTX_free(client->sha);
     free(client->head);

@@ -21,7 +21,7 @@ my $binary;
 # next one or undef.
 sub new {
     my ($class, $clients, %o) = @_;
-    my $self = bless { expected => 0 }, $class;
+    my $self = bless {}, $class;
     my @command = (binary(), '-p', $o{-port} // $Binarize::port,
                    '-T', $o{-patience} // 2 * $Binarize::patience);
 
@@ -57,17 +57,7 @@ sub new {
     print $in line($_, $n++) for @$clients;
     close($in);
 
-    $self->{expected} = $n;
-
-    my $line = readline($out);
-
-    # who was refused or answered before the others had asked
-    while (defined $line && $line ne "sent\n") {
-        push @{ $self->{lines} }, $line;
-        $line = readline($out);
-    }
-
-    die "crowd ended\n" unless defined $line;
+    die "crowd ended\n" if (readline($out) // '') ne "sent\n";
 
     return $self;
 }
@@ -85,7 +75,7 @@ sub line {
 sub answers {
     my ($self) = @_;
     my $out = $self->{out};
-    my @answers = map { parse($_) } @{ $self->{lines} // [] }, readline($out);
+    my @answers = map { parse($_) } readline($out);
 
     waitpid($self->{pid}, 0);
     warn "crowd: status $?\n" if $?;
