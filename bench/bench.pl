@@ -213,6 +213,11 @@ sub part_redis {
                         "-l$png->{size}", "-p$redis->{pid}");
         }, @who);
 
+        $report->row("redis $size", 'Redis alone, in the gateway', 0,
+            load({ %$gateway, workers => [$redis->{pid}] }, "/r$size/%g.png",
+                 "-c$n", '-g0:64', "-l$png->{size}"));
+        $report->print("redis $size", 'Redis alone, in the gateway');
+
         $report->target('Redis hit, requests/s / redis-benchmark HGET', $size,
             "redis $size", 'gateway, Redis hit', 'redis-benchmark HGET',
             'rps', { '30k' => -.70, '300k' => -.55 }->{$size});
@@ -257,11 +262,15 @@ sub part_miss {
 sub part_arrive {
     my $redis = redis_start();
 
+    # HEAD: it arrives; GET: it is also sent, in pieces of up to
+    # sendfile_max_chunk, 2 MB, as with every response of nginx
+
     for my $with ('Redis off', $redis ? 'Redis on' : ()) {
         for my $size (qw(10m 30m)) {
             my $png = $data{$size};
 
             rounds("arrive $size, $with", sub {
+                my ($who) = @_;
                 my $stall = "$dir/stall";
                 spew($stall, "\0" x 40);
 
@@ -280,7 +289,7 @@ sub part_arrive {
                 spew($stall, "\0" x 40, '+<');
 
                 my $row = load($gateway, "/${location}$size/%g.png", '-c1',
-                    '-n1', "-l$png->{size}", ids());
+                    '-n1', "-l$png->{size}", "-m$who->[0]", ids());
 
                 sleep 0.3;
 
@@ -294,18 +303,19 @@ sub part_arrive {
 
                 stop($gateway);
                 return $row;
-            }, ['gateway']);
+            }, ['HEAD'], ['GET']);
 
-            my @target = $with eq 'Redis off' ? (1000, 256)
-                                              : (undef, undef);
+            my $what = "arrive $size, $with";
 
             $report->absolute("longest turn of the event loop, µs of CPU,"
-                . " $with", $size, "arrive $size, $with", 'gateway',
-                'stall_cpu_us', $target[0]);
-            $report->absolute("the same, µs on the wall, $with", $size,
-                "arrive $size, $with", 'gateway', 'stall_wall_us', undef);
+                . " $with", $size, $what, 'HEAD', 'stall_cpu_us',
+                $with eq 'Redis off' ? 1000 : undef);
+            $report->absolute("the same, µs on the wall, $with", $size, $what,
+                'HEAD', 'stall_wall_us', undef);
+            $report->absolute("the same, µs of CPU, and it is sent, $with",
+                $size, $what, 'GET', 'stall_cpu_us', undef);
             $report->absolute("memory above the PNG's size, KiB, $with",
-                $size, "arrive $size, $with", 'gateway', 'extra_kb',
+                $size, $what, 'HEAD', 'extra_kb',
                 $with eq 'Redis off' ? 256 : 2 * $sizes{$size} / 1024);
         }
     }
