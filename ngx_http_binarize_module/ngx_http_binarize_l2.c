@@ -3,12 +3,11 @@
 #include <ngx_core.h>
 #include <openssl/evp.h>
 #include "ngx_http_binarize_l2.h"
+#include "ngx_http_binarize_l2_seen.h"
 
 
 /* what a record has besides its PNG, at most: envelope, etag, stored */
 #define NGX_HTTP_BINARIZE_L2_OVERHEAD  (64 * 1024 + 256)
-
-#define NGX_HTTP_BINARIZE_L2_NFIELDS   5
 
 
 struct ngx_http_binarize_l2_op_s {
@@ -264,6 +263,9 @@ ngx_http_binarize_l2_read(ngx_http_binarize_l2_op_t *op, redisReply *reply,
     const char      *reason;
     binarize_span_t  values[NGX_HTTP_BINARIZE_L2_NFIELDS];
 
+    ngx_http_binarize_l2_seen_t  *seen;
+    binarize_fingerprint_t        fingerprint;
+
     if (reply->type != REDIS_REPLY_ARRAY
         || reply->elements != NGX_HTTP_BINARIZE_L2_NFIELDS)
     {
@@ -282,6 +284,15 @@ ngx_http_binarize_l2_read(ngx_http_binarize_l2_op_t *op, redisReply *reply,
             values[i].data = (u_char *) r->str;
             values[i].size = r->len;
         }
+    }
+
+    /* the digest costs more than all the rest: once is enough */
+
+    seen = ngx_http_binarize_l2_seen(&op->key, values, op->max_size,
+                                     &fingerprint);
+
+    if (ngx_http_binarize_l2_seen_record(seen, &fingerprint, values, record)) {
+        return NGX_OK;
     }
 
     reason = "corrupt";
@@ -306,6 +317,8 @@ ngx_http_binarize_l2_read(ngx_http_binarize_l2_op_t *op, redisReply *reply,
         reason = "etag and png do not match";
         goto corrupt;
     }
+
+    ngx_http_binarize_l2_see(seen, &fingerprint, record);
 
     return NGX_OK;
 
