@@ -162,6 +162,8 @@ my $id = guid();
 
 get("/b/$id");      # Redis is connected to
 cloud->post('reset');
+# the leases of what was fetched before are given back after the answer
+until_true { !@{ $main::redis->cmd('KEYS', '*:lease') } };
 $main::redis->cmd('CONFIG', 'RESETSTAT');
 
 (my $bare = $id) =~ tr/-//d;
