@@ -443,7 +443,7 @@ my $id = task();
 my @clients = map { begin("/b/$id", -port => $port + 2) } 1 .. 30;
 sleep(0.2);
 my $worker = main::workers_by_port();
-my %of = map { $_ => $worker->{ $_->{socket}->sockport() } } @clients;
+my %of = map { $_ => $worker->{ $_->port() } } @clients;
 my @others = main::line_up('/b/', 0, main::ids(3));
 
 # those of the worker that leads leave, those of the other one stay

@@ -64,6 +64,12 @@ sub new {
     return $self;
 }
 
+# Its own port.
+sub port {
+    my ($self) = @_;
+    return (sockaddr_in(getsockname($self->{socket})))[0];
+}
+
 # The client leaves.
 sub leave {
     my ($self) = @_;
