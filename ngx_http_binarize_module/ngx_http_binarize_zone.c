@@ -7,6 +7,10 @@
 #include <sys/eventfd.h>
 
 
+/* how often each worker looks for what dead ones have left */
+#define NGX_HTTP_BINARIZE_REAP_MS  1000
+
+
 static ngx_int_t ngx_http_binarize_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_int_t ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone);
@@ -15,6 +19,7 @@ static ngx_uint_t ngx_http_binarize_zone_nprocesses(
     ngx_http_binarize_zone_t *zone);
 static ngx_int_t ngx_http_binarize_zone_open_fds(
     ngx_http_binarize_zone_t *zone);
+static void ngx_http_binarize_zone_on_reap(ngx_event_t *ev);
 static void ngx_http_binarize_zone_on_wake(ngx_event_t *ev);
 
 
@@ -235,7 +240,15 @@ ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
 
     ngx_shmtx_lock(&zone->shpool->mutex);
     binarize_store_release_slot(zone->store, ngx_process_slot);
+    zone->shm->pids[ngx_process_slot] = ngx_pid;
     ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    zone->reap.handler = ngx_http_binarize_zone_on_reap;
+    zone->reap.data = zone;
+    zone->reap.log = cycle->log;
+    zone->reap.cancelable = 1;
+
+    ngx_add_timer(&zone->reap, NGX_HTTP_BINARIZE_REAP_MS);
 
     ngx_http_binarize_budget_init_process(zone);
 
@@ -286,14 +299,64 @@ ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone)
 
     ngx_http_binarize_budget_exit_process(zone);
 
+    if (zone->reap.timer_set) {
+        ngx_del_timer(&zone->reap);
+    }
+
     if (zone->pins) {
         ngx_shmtx_lock(&zone->shpool->mutex);
         binarize_store_release_slot(zone->store, ngx_process_slot);
+        zone->shm->pids[ngx_process_slot] = 0;
         ngx_shmtx_unlock(&zone->shpool->mutex);
 
         ngx_free(zone->pins);
         zone->pins = NULL;
     }
+}
+
+
+/*
+ * A worker that dies while it is shutting down has no successor in its slot:
+ * its pins and unfinished entries would stay until the slot is used again.
+ */
+
+static void
+ngx_http_binarize_zone_on_reap(ngx_event_t *ev)
+{
+    int64_t                   *pid;
+    ngx_uint_t                 i;
+    ngx_http_binarize_zone_t  *zone;
+
+    zone = ev->data;
+
+    for (i = 0; i < NGX_HTTP_BINARIZE_SLOTS; i++) {
+        pid = &zone->shm->pids[i];
+
+        if (*pid == 0 || *pid == ngx_pid
+            || kill((ngx_pid_t) *pid, 0) == 0 || ngx_errno != ESRCH)
+        {
+            continue;
+        }
+
+        ngx_shmtx_lock(&zone->shpool->mutex);
+
+        /* it may have a successor by now */
+
+        if (*pid && kill((ngx_pid_t) *pid, 0) == -1 && ngx_errno == ESRCH) {
+            binarize_store_release_slot(zone->store, i);
+            *pid = 0;
+        }
+
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+    }
+
+    /* who died between marking this worker and waking it never woke it */
+
+    if ((ngx_uint_t) ngx_process_slot < zone->shm->nwake_fds) {
+        zone->shm->woken[ngx_process_slot] = 0;
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_BINARIZE_REAP_MS);
 }
 
 

@@ -38,6 +38,9 @@ typedef struct {
     int                             wake_fds[NGX_HTTP_BINARIZE_SLOTS];
     ngx_uint_t                      nwake_fds;
 
+    /* whose process each slot is, 0: nobody's; under shpool->mutex */
+    int64_t                         pids[NGX_HTTP_BINARIZE_SLOTS];
+
     /* when it was written to, microseconds; 0: it was read since */
     ngx_atomic_t                    woken[NGX_HTTP_BINARIZE_SLOTS];
 
@@ -95,6 +98,7 @@ struct ngx_http_binarize_zone_s {
     ngx_queue_t                     budgets;    /* this worker's in use */
 
     ngx_connection_t               *wake;
+    ngx_event_t                     reap;
 };
 
 

@@ -1,0 +1,365 @@
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Digest::SHA qw(sha256_hex);
+use JSON::PP;
+use Time::HiRes qw(sleep time);
+
+use Binarize;
+
+worker_connections(4096);
+
+# the second port sends no more than the client reads
+$ENV{TEST_NGINX_PORT2} = $port + 2;
+log_level('info');
+
+# a worker may die with the mutex
+tolerate(qr/exited on signal 9/, qr/was locked by/);
+
+our $config = <<'CONFIG';
+    location /one/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+        binarize_cache one;
+    }
+    location /two/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+        binarize_cache two;
+    }
+    location /deskew/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/deskewimage;
+        binarize_cache one;
+    }
+    location = /json { binarize_status json; }
+CONFIG
+
+our $http = <<'CONFIG' . $config . "    }\n";
+    binarize_credentials $TEST_NGINX_CREDENTIALS;
+    binarize_zone one:8m;
+    binarize_zone two:4m;
+    binarize_max_size 4m;
+    binarize_negative_valid 60s;
+    add_header X-Worker $pid always;
+    server {
+        listen 127.0.0.1:$TEST_NGINX_PORT2 sndbuf=16k;
+CONFIG
+
+sub status {
+    my ($name) = @_;
+    my $status = decode_json(get('/json')->{body});
+    my ($zone) = grep { $_->{name} eq $name } @{ $status->{zones} };
+    return $zone;
+}
+
+sub entries {
+    return status(@_)->{l1_entries}{result};
+}
+
+# What every test leaves behind.
+sub is_clean {
+    my ($name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my @what = qw(l1_building_entries l1_zombie_entries l1_pinned_entries
+                  waiting_requests);
+    my $status;
+
+    until_true {
+        $status = status($name);
+        !grep { $status->{$_} } @what
+    } 5;
+
+    is(join(', ', map { "$_ $status->{$_}" } grep { $status->{$_} } @what), '',
+       'nothing is held');
+}
+
+# Reloads, and waits until the new workers alone take requests; the old ones
+# may have work left.
+sub reload {
+    my %old = map { $_ => 1 } nginx_workers();
+    my $n = 0;
+
+    nginx_signal('HUP');
+    until_true {
+        $n = $old{get('/json')->header('X-Worker')} ? 0 : $n + 1;
+        $n == 20;
+    };
+
+    return keys %old;
+}
+
+# Clients that read slowly.
+sub slowly {
+    return crowd([@_], -port => $port + 2);
+}
+
+sub configure {
+    my ($from, $to) = @_;
+    my $conf = file_read('root/conf/nginx.conf');
+
+    $conf =~ s/\Q$from\E/$to/ or die "no $from\n";
+    file_write('root/conf/nginx.conf', $conf);
+}
+
+# New ids one after the other, until so many bytes have gone through.
+sub churn {
+    my ($place, $bytes, $least, $most) = @_;
+    my @done;
+
+    while ($bytes > 0) {
+        my $size = $least + int(rand($most - $least));
+        my $id = task(size => $size);
+        my $answer = get("$place$id");
+
+        die "$answer->{status}\n"
+            if $answer->{status} != 200 || length($answer->{body}) != $size;
+
+        cloud->delete("tasks/$id");
+        push @done, [$id, $size];
+        $bytes -= $size;
+    }
+
+    return @done;
+}
+
+run_file();
+
+__DATA__
+
+=== it survives a reload
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+my @ids = map { task(size => $_) } 700, 50_000, 900_000;
+my $missing = guid();
+
+get("/one/$_") for @ids, $missing;
+
+for (1 .. 2) {
+    my @old = main::reload();
+
+    ok(until_true(sub { !grep { Binarize::alive($_) } @old }),
+       'the old workers go');
+
+    for (@ids) {
+        answer_is(get("/one/$_"), [200, body => cloud->result($_),
+                                   'Cache-Status' => qr/detail=l1$/], 'a hit');
+    }
+
+    is(get("/one/$missing")->source, 'negative', 'a negative answer, too');
+}
+
+is(fetches($_), 1, 'one call') for @ids, $missing;
+
+
+=== another size is another zone
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+my $id = task(size => 700_000);
+my $sha = Digest::SHA::sha256_hex(cloud->result($id));
+
+get("/one/$id");
+get("/two/$id");
+is(get("/one/$id")->source, 'l1', 'known');
+
+# an old worker goes on with what it has
+my $slow = main::slowly({ uri => "/one/$id", rate => 500_000 });
+
+sleep(0.3);
+main::configure('one:8m', 'one:9m');
+main::reload();
+
+is(main::status('one')->{zone_size_bytes}, 9 * 1048576, 'it has a new size');
+is(main::entries('one'), 0, 'and is empty');
+is(get("/two/$id")->source, 'l1', 'the other one is not');
+is(get("/one/$id")->source, 'stored', 'fetched again');
+is(get("/one/$id")->source, 'l1', 'known again');
+is(($slow->answers())[0]{sha}, $sha, 'the old worker has sent all of it');
+
+main::configure('one:9m', 'one:8m');
+main::reload();
+is(main::status('one')->{zone_size_bytes}, 8 * 1048576, 'and back');
+main::is_clean($_) for 'one', 'two';
+
+
+=== zones and namespaces are apart
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+my $id = task(size => 1000);
+
+is(get("/one/$id")->source, 'stored', 'in one zone');
+is(get("/two/$id")->source, 'stored', 'in the other zone');
+is(get("/$_/$id")->source, 'l1', 'kept') for 'one', 'two';
+is(fetches($id), 2, 'a call for each');
+
+task(-id => $id, op => 'deskewimage', size => 2000);
+answer_is(get("/deskew/$id"), [200, 'Content-Length' => 2000,
+          'Cache-Status' => qr/stored/], 'another namespace');
+answer_is(get("/one/$id"), [200, 'Content-Length' => 1000], 'is another key');
+
+
+=== filled ten times over
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+srand(7);
+
+my @done = main::churn('/one/', 10 * 8 * 1048576, 1024, 1_048_576);
+my $status = main::status('one');
+my $used = $status->{l1_used_bytes}{result};
+my $share = $used / $status->{zone_size_bytes};
+
+note(sprintf('%.1f %% of the zone', 100 * $share));
+cmp_ok($share, '>=', 0.85, 'it is full of live entries');
+is($used + $status->{l1_used_bytes}{negative} + $status->{l1_free_bytes},
+   $status->{l1_blocks_bytes}, 'every block is used or free');
+
+# by the clients: the cloud has nothing any more
+my ($live, $n) = (0, 0);
+
+for (reverse @done) {
+    my ($id, $size) = @$_;
+    my $answer = get("/one/$id");
+
+    next if $answer->{status} != 200;
+
+    $n++;
+    $live += $size;
+    die "wrong length\n" if length($answer->{body}) != $size;
+}
+
+note(sprintf('%d pictures, %.1f %%', $n,
+             100 * $live / $status->{zone_size_bytes}));
+cmp_ok($live / $status->{zone_size_bytes}, '>=', 0.8, 'they can be had');
+main::is_clean('one');
+
+
+=== who reads slowly gets what he began with
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+my @ids = map { task(size => $_) } 1_500_000, 800_000, 1_200_000;
+my %sha = map { $_ => Digest::SHA::sha256_hex(cloud->result($_)) } @ids;
+my @old = @ids[0, 1];
+
+get("/one/$_") for @ids;
+
+my $json = get("/one/$ids[1].json")->{body};
+
+$sha{json} = Digest::SHA::sha256_hex($json);
+
+my $slow = main::slowly(
+    (map { { uri => "/one/$_", tag => $_, rate => 300_000 } } @ids),
+    { uri => "/one/$ids[1].json", tag => 'json', rate => 300_000 },
+    { uri => "/one/$ids[2]", tag => 'left', rate => 10_000, leave => 1500 });
+
+sleep(0.2);
+cmp_ok(main::status('one')->{l1_pinned_entries}, '>=', 2, 'they are pinned');
+
+main::churn('/one/', 24 * 1048576, 20_000, 600_000);
+
+my $status = main::status('one');
+my $held = $status->{l1_zombie_entries} + $status->{l1_pinned_entries};
+
+cmp_ok($held, '>=', 1, 'still while others came and went');
+
+my %answer = map { $_->{tag} => $_ } $slow->answers();
+
+is($answer{$_}{sha}, $sha{$_}, 'every byte is right') for sort keys %sha;
+is($answer{left}{fate}, 'left', 'one has left');
+main::is_clean('one');
+
+
+=== all of it is being read
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+# two: four times its quarter
+my @ids = map { task(size => 700_000) } 1 .. 5;
+my %sha = map { $_ => Digest::SHA::sha256_hex(cloud->result($_)) } @ids;
+
+get("/two/$_") for @ids;
+
+my $slow = main::slowly(map { { uri => "/two/$_", tag => $_,
+                                rate => 250_000 } } @ids);
+
+sleep(0.2);
+
+for (1 .. 5) {
+    my $id = task(size => 700_000);
+    my $answer = get("/two/$id");
+
+    answer_is($answer, [200, body => cloud->result($id)],
+              'one more is served all the same');
+}
+
+my $missing = guid();
+is(get("/two/$missing")->{status}, 404, 'one that is missing, too');
+
+is_deeply(tally(sub { $_[0]{sha} eq $sha{$_[0]{tag}} }, $slow->answers()),
+          { 1 => 5 }, 'the slow ones get every byte');
+main::is_clean('two');
+
+my $later = task(size => 700_000);
+
+get("/two/$later");
+is(get("/two/$later")->source, 'l1', 'there is room again');
+
+
+=== a worker dies with pins and half an entry
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+for my $exiting (0, 1) {
+    my $id = task(size => 1_500_000);
+    my $half = task(size => 1_000_000, dribble => 20_000, dribble_ms => 100);
+
+    get("/one/$id");
+
+    my $crowd = main::slowly({ uri => "/one/$id", rate => 20_000 },
+                             { uri => "/one/$half" });
+    my $status = until_true {
+        my $status = main::status('one');
+        $status->{l1_pinned_entries} && $status->{l1_building_entries}
+            && $status;
+    };
+
+    ok($status, 'one is sent, one is received');
+
+    my @workers = nginx_workers();
+
+    main::reload() if $exiting;
+    kill('KILL', @workers);
+    $crowd->answers();
+
+    ok(until_true(sub { !grep { Binarize::alive($_) } @workers }),
+       $exiting ? 'they die on their way out' : 'they die');
+    main::is_clean('one');
+
+    answer_is(get("/one/$id"), [200, body => cloud->result($id),
+              'Cache-Status' => qr/detail=l1/], 'it is still there');
+    answer_is(get("/one/$half"), [200, body => cloud->result($half),
+              'Cache-Status' => qr/stored/], 'the other one comes again');
+}
+
+
+=== what is not a zone
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+my $nginx = $Test::Nginx::Util::NginxBinary // 'nginx';
+
+for (['two:4m', 'two:100k', qr/binarize_zone: zone "two:100k" is too small/],
+     ['two:4m', 'two:0', qr/binarize_zone/],
+     ['two:4m', 'two', qr/binarize_zone/])
+{
+    my ($from, $to, $want) = @$_;
+
+    main::configure($from, $to);
+
+    my $said = `$nginx -t -p $dir/root/ -c $dir/root/conf/nginx.conf 2>&1`;
+
+    isnt($?, 0, "$to is refused");
+    like($said, $want, 'and why');
+    main::configure("$to;", "$from;");
+}
