@@ -61,6 +61,7 @@ our @locations = (
     ['mishost', 'cloud.test', '$TRUST binarize_set_header Host wrong.test;'],
     ['both', 'wrong.test', '$TRUST binarize_set_header Host wrong.test; '
                            . 'binarize_ssl_name cloud.test;'],
+    ['variable', 'wrong.test', '$TRUST binarize_ssl_name $arg_name;'],
     ['nosni', 'cloud.test', '$TRUST binarize_ssl_server_name off;'],
     ['unverified', 'wrong.test', 'binarize_ssl_verify off;'],
     ['noreuse', 'cloud.test', '$TRUST binarize_ssl_session_reuse off;'],
@@ -153,6 +154,23 @@ for my $round (1 .. 4) {
         $cloud->post('close-idle') if $round % 2;
 
         is(get("/$at/$id")->{status}, $want, "$at: $want");
+        is(fetches($id, $cloud), $want == 200 ? 1 : 0, 'as many calls');
+    }
+}
+
+
+=== nor between the values of a variable
+--- http_config eval: $::http
+--- config eval: $::locations
+--- perl
+my $cloud = $main::tls;
+
+for my $round (1 .. 3) {
+    for my $name ('cloud.test', 'cloud.test', 'wrong.test') {
+        my $id = task(size => 300, -cloud => $cloud);
+        my $want = $name eq 'cloud.test' ? 200 : 502;
+
+        is(get("/variable/$id?name=$name")->{status}, $want, "$name: $want");
         is(fetches($id, $cloud), $want == 200 ? 1 : 0, 'as many calls');
     }
 }

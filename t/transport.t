@@ -150,6 +150,30 @@ for my $more ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "x", "\r\n") {
 }
 
 
+=== the answer says that the connection ends
+--- config eval: $::timeouts . $::location
+--- perl
+my $document = '{"taskStatus":"Pending"}';
+my $length = 'Content-Length: ' . length($document);
+
+for my $head ("HTTP/1.1 200 OK\r\nConnection: close\r\n$length",
+              "HTTP/1.1 200 OK\r\n$length\r\nconnection: Close",
+              "HTTP/1.0 200 OK\r\n$length")
+{
+    for (1 .. 3) {
+        my $id = task();
+
+        # it stays open, but no other call is answered on it
+        cloud->fault($id, { raw => 'on', hang => 'end' },
+                     "$head\r\n\r\n$document");
+        is(get("/b/$id")->{status}, 202, 'an answer');
+
+        $id = task(size => 300);
+        is(get("/b/$id")->{status}, 200, 'the next call has a connection');
+    }
+}
+
+
 === chunks
 --- config eval: $::timeouts . $::location
 --- perl
