@@ -521,6 +521,7 @@ sub prepare {
 
     if ($valgrind) {
         my $tool = "valgrind -q --leak-check=full --show-leak-kinds=definite "
+                   . "--keep-debuginfo=yes "
                    . "--errors-for-leak-kinds=definite --num-callers=40 "
                    . "--suppressions=$top/t/valgrind.suppress "
                    . "--log-file=$dir/valgrind.%p";
