@@ -80,6 +80,9 @@ off_t ngx_http_binarize_json_size(ngx_http_binarize_result_t *result);
 ngx_int_t ngx_http_binarize_json_send(ngx_http_request_t *r,
     ngx_http_binarize_result_t *result);
 
+/* frees the windows this worker has kept */
+void ngx_http_binarize_json_exit_process(void);
+
 
 /*
  * _problem.c: the status of a problem, and its document, by RFC 9457.

@@ -59,6 +59,8 @@ static ngx_http_binarize_window_t *ngx_http_binarize_window_get(
     ngx_http_binarize_windows_t *windows, ngx_http_binarize_zone_t *zone,
     uint64_t generation);
 static void ngx_http_binarize_window_keep(void *data);
+static void ngx_http_binarize_window_drop(
+    ngx_http_binarize_windows_t *windows);
 static ngx_int_t ngx_http_binarize_json_pump(ngx_http_binarize_json_t *json,
     ngx_int_t rc);
 static ngx_uint_t ngx_http_binarize_json_taken(ngx_http_binarize_json_t *json);
@@ -273,9 +275,18 @@ ngx_http_binarize_window_keep(void *data)
 
     ngx_queue_insert_head(&windows->kept, &window->queue);
 
-    if (++windows->nkept <= windows->nkeep) {
-        return;
+    if (++windows->nkept > windows->nkeep) {
+        ngx_http_binarize_window_drop(windows);
     }
+}
+
+
+/* the one least used */
+
+static void
+ngx_http_binarize_window_drop(ngx_http_binarize_windows_t *windows)
+{
+    ngx_http_binarize_window_t  *window;
 
     window = ngx_queue_data(ngx_queue_last(&windows->kept),
                             ngx_http_binarize_window_t, queue);
@@ -285,6 +296,19 @@ ngx_http_binarize_window_keep(void *data)
 
     ngx_free(window->text);
     ngx_free(window);
+}
+
+
+void
+ngx_http_binarize_json_exit_process(void)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_BINARIZE_NWINDOWS; i++) {
+        while (ngx_http_binarize_windows[i].nkept) {
+            ngx_http_binarize_window_drop(&ngx_http_binarize_windows[i]);
+        }
+    }
 }
 
 
