@@ -283,7 +283,8 @@ sub plot {
     my $machine = $self->{machine} =~ s/&/&amp;/gr =~ s/</&lt;/gr;
 
     return <<"SVG";
-<svg xmlns="http://www.w3.org/2000/svg" width="720" height="$y" viewBox="0 0 720 $y">
+<svg xmlns="http://www.w3.org/2000/svg"
+     width="720" height="$y" viewBox="0 0 720 $y">
 <style>
 text { font: 12px sans-serif; fill: #222 }
 .h { font-size: 15px; font-weight: bold } .t { font-weight: bold }

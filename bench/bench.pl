@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # bench.pl [part...]: the gateway against its peers, on loopback, in rounds
-# that ask one after the other; see README.md, "Benchmarks".  Called by the
-# Makefile, which says where things are:
+# that ask one after the other; see README.md, "Tests and benchmarks".  Called
+# by the Makefile, which says where things are:
 #
 #   BENCH_BUILD     directory of load, landing, stall.so
 #   BENCH_MODULE    ngx_http_binarize_module.so
@@ -801,8 +801,10 @@ CONF
     } else {
         # two workers share the machine with the client
         my $cpus = $workers > 1 ? "$server_cpu,$client_cpu" : $cpu;
-        system('taskset', '-c', $cpus, @nginx) == 0
-            or die "nginx $name: " . slurp("$at/error.log") . "\n";
+
+        # what it warns of goes into a file
+        waitpid spawn('taskset', '-c', $cpus, @nginx), 0;
+        $? == 0 or die "nginx $name: " . slurp("$at/error.log") . "\n";
     }
 
     wait_port($port, $server);

@@ -1,9 +1,9 @@
 
 /*
- * The bulk goes through a kernel of the instruction set at hand (AVX-512, to
- * encode, AVX2, or plain C with tables), everything else (held digits, white space, padding,
- * the ends of the buffers) digit by digit.  No kernel reads beyond the input
- * or writes beyond the room it is given.
+ * The bulk goes through a kernel of the instruction set at hand (AVX2 or
+ * plain C with tables, to encode also AVX-512), everything else (held digits,
+ * white space, padding, the ends of the buffers) digit by digit.  No kernel
+ * reads beyond the input or writes beyond the room it is given.
  */
 
 
