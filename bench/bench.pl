@@ -942,8 +942,8 @@ sub stop {
     delete $pids{$server->{name}};
 
     # again and again: one that comes before nginx sleeps is seen when it wakes
-    for (0 .. 400) {
-        kill 'TERM', $server->{pid} if $_ % 20 == 0;
+    for (0 .. 500) {
+        kill $_ < 400 ? 'TERM' : 'KILL', $server->{pid} if $_ % 20 == 0;
         sleep 0.02;
         waitpid $server->{pid}, POSIX::WNOHANG();
         last if !kill 0, $server->{pid};
