@@ -247,6 +247,7 @@ ngx_http_binarize_redis_on_ping(void *data, ngx_int_t rc, redisReply *reply)
 
     redis->ready = 1;
     redis->failing = 0;
+    redis->naddresses = 0;
     redis->ready_at = ngx_current_msec;
 
     ngx_http_binarize_redis_send(redis);
@@ -344,8 +345,23 @@ ngx_http_binarize_redis_failed(ngx_http_binarize_redis_t *redis,
     ngx_msec_t  delay;
 
     redis->stats.failures++;
-    redis->failing = 1;
     redis->address++;
+
+    if (!redis->down && !redis->timedout && !ngx_exiting
+        && ++redis->naddresses < redis->conf.naddresses)
+    {
+        /* as "localhost", which may be ::1 first: the next one at once */
+
+        ngx_log_error(NGX_LOG_INFO, redis->log, 0,
+                      "redis \"%V\": %s, trying the next address",
+                      &redis->conf.name, reason);
+
+        ngx_add_timer(&redis->retry, 1);
+        return;
+    }
+
+    redis->failing = 1;
+    redis->naddresses = 0;
 
     /* many addresses fail in many ways: once is enough */
 

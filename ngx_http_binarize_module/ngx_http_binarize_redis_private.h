@@ -42,6 +42,7 @@ struct ngx_http_binarize_redis_s {
     void                                 *watch_data;
     ngx_http_binarize_redis_adapter_t    *adapter;     /* NULL: none */
     ngx_uint_t                            address;     /* the next to try */
+    ngx_uint_t                            naddresses;  /* tried in a row */
     ngx_msec_t                            ready_at;
     ngx_msec_t                            backoff_ms;
 
