@@ -145,6 +145,7 @@ ngx_http_binarize_check_token(ngx_conf_t *cf,
 {
     u_char                      id[32];
     ngx_uint_t                  i, n;
+    ngx_pool_cleanup_t         *cln;
     ngx_http_binarize_token_t  *token, **tp;
 
     if (conf->token_source == NGX_CONF_UNSET_UINT
@@ -204,6 +205,14 @@ ngx_http_binarize_check_token(ngx_conf_t *cf,
 
     if (conf->token_source == NGX_HTTP_BINARIZE_TOKEN_FILE) {
         token->file = conf->bearer_file;
+
+        cln = ngx_pool_cleanup_add(cf->pool, 0);
+        if (cln == NULL) {
+            return NGX_ERROR;
+        }
+
+        cln->handler = ngx_http_binarize_token_file_cleanup;
+        cln->data = token;
 
     } else {
         token->client_id = conf->client_id;

@@ -120,11 +120,14 @@ void ngx_http_binarize_token_notify(ngx_http_binarize_token_t *token);
 void ngx_http_binarize_token_wake(ngx_http_binarize_zone_t *zone);
 
 /*
- * Reads a file with a secret when the configuration is read: white space at
- * its end is cut off.  Logs in one line why it fails, naming the directive.
+ * Reads a file with a secret when the configuration is read: its first line.
+ * Logs in one line why it fails, naming the directive.
  */
 ngx_int_t ngx_http_binarize_token_read_secret(ngx_conf_t *cf,
     const char *directive, ngx_str_t *file, ngx_str_t *secret);
+
+/* a pool cleanup: the text a token source read from its file */
+void ngx_http_binarize_token_file_cleanup(void *data);
 
 
 #endif /* _NGX_HTTP_BINARIZE_TOKEN_H_INCLUDED_ */

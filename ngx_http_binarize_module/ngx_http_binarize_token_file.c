@@ -123,6 +123,18 @@ failed:
 }
 
 
+void
+ngx_http_binarize_token_file_cleanup(void *data)
+{
+    ngx_http_binarize_token_t  *token = data;
+
+    if (token->text.data) {
+        ngx_explicit_memzero(token->text.data, token->text.len);
+        ngx_free(token->text.data);
+    }
+}
+
+
 static ngx_int_t
 ngx_http_binarize_token_file_load(ngx_file_t *file, off_t size, ngx_str_t *text)
 {
