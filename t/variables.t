@@ -123,8 +123,13 @@ my @all = map { begin("/wait/$id") } 1 .. 10;
 is(join(' ', map { $_->answer()->{status} } @all), join(' ', (200) x 10),
    'ten wait');
 
-my @lines = file_read('vars.log') =~ m{^/wait/\Q$id\E (.*)$}mg;
-my %n;
+# an answer comes before its line in the log
+my (@lines, %n);
+
+until_true {
+    @lines = file_read('vars.log') =~ m{^/wait/\Q$id\E (.*)$}mg;
+    @lines == 10;
+};
 
 for (@lines) {
     my (undef, $cache, $task, $calls, $wait) = split ' ';
