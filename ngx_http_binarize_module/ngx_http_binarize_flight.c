@@ -333,8 +333,7 @@ ngx_http_binarize_flight_claim_locked(ngx_http_binarize_flight_t *flight,
             && ngx_memcmp(sf[i].key, flight->key, sizeof(sf[i].key)) == 0)
         {
             if (ngx_http_binarize_flight_alive_locked(&sf[i])) {
-                sf[i].waiters[ngx_process_slot / 64] |=
-                                             1ULL << (ngx_process_slot % 64);
+                sf[i].waiters |= 1ULL << (ngx_process_slot % 64);
                 sf[i].patience_ms = ngx_max(sf[i].patience_ms,
                                 ngx_http_binarize_flight_patient_until(flight));
 
@@ -372,7 +371,7 @@ ngx_http_binarize_flight_claim_locked(ngx_http_binarize_flight_t *flight,
     ngx_memory_barrier();
 
     ngx_memcpy(free->key, flight->key, sizeof(free->key));
-    ngx_memzero(free->waiters, sizeof(free->waiters));
+    free->waiters = 0;
     ngx_memzero(free->lease, sizeof(free->lease));
     free->turn_ms = 0;
     free->patience_ms = 0;
@@ -515,7 +514,7 @@ ngx_http_binarize_flight_release(ngx_http_binarize_flight_t *flight)
     if (sf->leader == ngx_pid
         && ngx_memcmp(sf->key, flight->key, sizeof(sf->key)) == 0)
     {
-        ngx_memcpy(slots, sf->waiters, sizeof(slots));
+        ngx_http_binarize_flight_slots(sf, slots);
         sf->leader = 0;
         wake = 1;
     }
@@ -528,28 +527,36 @@ ngx_http_binarize_flight_release(ngx_http_binarize_flight_t *flight)
 }
 
 
+void
+ngx_http_binarize_flight_slots(ngx_http_binarize_shm_flight_t *sf,
+    uint64_t *slots)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_BINARIZE_SLOTS / 64; i++) {
+        slots[i] = sf->waiters;
+    }
+}
+
+
 ngx_uint_t
 ngx_http_binarize_flight_has_followers(ngx_http_binarize_flight_t *flight)
 {
-    uint64_t    others, bit;
-    ngx_uint_t  i;
+    uint64_t  others;
 
     if (flight->shm == NULL) {
         return 0;
     }
 
-    others = 0;
-
     ngx_shmtx_lock(&flight->zone->shpool->mutex);
-
-    for (i = 0; i < NGX_HTTP_BINARIZE_SLOTS / 64; i++) {
-        bit = (i == (ngx_uint_t) ngx_process_slot / 64)
-              ? 1ULL << (ngx_process_slot % 64) : 0;
-
-        others |= flight->shm->waiters[i] & ~bit;
-    }
-
+    others = flight->shm->waiters;
     ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+
+    /* this worker may have followed before it led */
+
+    if (flight->zone->shm->nwake_fds <= 64) {
+        others &= ~(1ULL << (ngx_process_slot % 64));
+    }
 
     return others != 0;
 }

@@ -72,6 +72,13 @@ ngx_uint_t ngx_http_binarize_flight_deserted(
 /* gives the lead up and wakes who followed; what they need is in the zone */
 void ngx_http_binarize_flight_release(ngx_http_binarize_flight_t *flight);
 
+/*
+ * The workers that wait for its landing, for ngx_http_binarize_zone_wake();
+ * where there are more slots than bits, too many.  The mutex is held.
+ */
+void ngx_http_binarize_flight_slots(ngx_http_binarize_shm_flight_t *sf,
+    uint64_t *slots);
+
 /* 1 if workers other than the leader's wait for its landing */
 ngx_uint_t ngx_http_binarize_flight_has_followers(
     ngx_http_binarize_flight_t *flight);

@@ -124,7 +124,7 @@ ngx_http_binarize_flight_show_turn(ngx_http_binarize_flight_t *flight)
         && ngx_memcmp(sf->key, flight->key, sizeof(sf->key)) == 0)
     {
         sf->turn_ms = ngx_max(flight->due_ms, 1);
-        ngx_memcpy(slots, sf->waiters, sizeof(slots));
+        ngx_http_binarize_flight_slots(sf, slots);
     }
 
     ngx_shmtx_unlock(&flight->zone->shpool->mutex);

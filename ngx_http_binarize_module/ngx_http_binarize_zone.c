@@ -84,10 +84,10 @@ ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
     unsigned     attached;
     ngx_uint_t   n, nlanes;
 
-    /* 3 % of the zone for flights */
+    /* 1.4 % of the zone for flights */
 
-    n = zone->shm_zone->shm.size / 4096 / 8 * NGX_HTTP_BINARIZE_WAYS;
-    n = n * 2 / 3 / NGX_HTTP_BINARIZE_WAYS * NGX_HTTP_BINARIZE_WAYS;
+    n = zone->shm_zone->shm.size / 8192 / NGX_HTTP_BINARIZE_WAYS
+        * NGX_HTTP_BINARIZE_WAYS;
 
     nlanes = ngx_max(ngx_http_binarize_zone_nprocesses(zone),
                      NGX_HTTP_BINARIZE_MIN_LANES);

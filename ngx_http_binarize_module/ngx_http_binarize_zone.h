@@ -62,7 +62,7 @@ typedef struct {
     int64_t                         leader;      /* pid, 0: free; set last */
     uint64_t                        deadline_ms; /* of its lease */
     u_char                          lease[32];   /* in Redis; or zeroes */
-    uint64_t                        waiters[NGX_MAX_PROCESSES / 64];
+    uint64_t                        waiters;     /* slots, modulo 64 */
 
     /* its turn of the budget, 0: not waited for; and until when some wait */
     uint64_t                        turn_ms;

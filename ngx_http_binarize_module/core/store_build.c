@@ -20,6 +20,7 @@
 static int store_is_building(const binarize_store_t *store,
     const binarize_store_entry_t *entry);
 static uint32_t store_guess(const binarize_store_t *store);
+static uint32_t store_spare(const binarize_store_t *store);
 static binarize_store_entry_t *store_head_create(binarize_store_t *store,
     uint32_t block, const unsigned char *key, binarize_store_kind_e kind,
     unsigned slot);
@@ -50,22 +51,42 @@ store_is_building(const binarize_store_t *store,
 
 /*
  * A guess at a size that is not known: generous, since what is not needed is
- * given back soon, while what is added later is seldom beside it.
+ * given back soon, while what is added later is seldom beside it.  Nobody is
+ * evicted for it.
  */
 
 static uint32_t
 store_guess(const binarize_store_t *store)
 {
+    uint32_t  nblocks, least;
     uint64_t  max, size;
 
     size = store->typical_size * STORE_GUESS_FACTOR;
     max = store->size / STORE_GUESS_SHARE;
 
-    if (size < STORE_GUESS_SIZE) {
-        size = STORE_GUESS_SIZE;
+    nblocks = binarize_store_size_blocks(size < max ? size : max);
+    least = binarize_store_size_blocks(STORE_GUESS_SIZE < max
+                                       ? STORE_GUESS_SIZE : max);
+
+    if (nblocks > store_spare(store)) {
+        nblocks = store_spare(store);
     }
 
-    return binarize_store_size_blocks(size < max ? size : max);
+    return nblocks > least ? nblocks : least;
+}
+
+
+/* data blocks that can be had without an eviction, in pieces at worst */
+
+static uint32_t
+store_spare(const binarize_store_t *store)
+{
+    uint64_t  nfree, nlists;
+
+    nfree = store->stats.nfree_blocks;
+    nlists = nfree / BINARIZE_STORE_LIST_EXTENTS + 3;
+
+    return nfree > nlists ? nfree - nlists : 0;
 }
 
 
@@ -252,12 +273,20 @@ binarize_store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
 
     if (store_is_building(store, entry)) {
 
-        /* by a half at least, so that the extents stay few */
+        /*
+         * By a half where that evicts nobody, so that the extents stay few;
+         * it is given back soon.
+         */
 
         nblocks = binarize_store_size_blocks(size);
         most = binarize_store_size_blocks(binarize_store_max_size(store));
-        more = binarize_store_ndata(entry);
-        more += more / 2;
+        more = binarize_store_ndata(entry) / 2;
+
+        if (more > store_spare(store)) {
+            more = store_spare(store);
+        }
+
+        more += binarize_store_ndata(entry);
 
         if (more > most) {
             more = most;
