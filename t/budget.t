@@ -354,11 +354,7 @@ my $told = $answers[-1]->header('Retry-After');
 cmp_ok(abs($told - $left), '<=', 5, 'until midnight');
 cmp_ok($answers[-1]->{seconds}, '<', 1, 'at once');
 
-my @before = nginx_workers();
-nginx_signal('HUP');
-until_true { my %b = map { $_ => 1 } @before;
-             !grep { $b{$_} } nginx_workers() };
-
+nginx_reload();
 problem_is(get('/b/' . task()), 503, 'budget', 'after a reload');
 
 nginx_restart();

@@ -23,16 +23,6 @@ our $config = <<'CONFIG';
     }
 CONFIG
 
-# HUP, until no process of before is left; false: they have not gone.
-sub reload {
-    my @old = Binarize::nginx_workers();
-    Binarize::nginx_signal('HUP');
-    return Binarize::until_true(sub {
-        my %now = map { $_ => 1 } Binarize::nginx_workers();
-        return %now && !grep { $now{$_} } @old;
-    });
-}
-
 run_file();
 
 __DATA__
@@ -46,7 +36,7 @@ my $gone = guid();
 get("/b/$_") for @ids, $gone;
 
 for my $round (1 .. 3) {
-    ok(main::reload(), 'reloaded');
+    ok(nginx_reload(), 'reloaded');
 
     for my $id (@ids) {
         answer_is(get("/b/$id"), [200, body => cloud->result($id),
@@ -75,7 +65,7 @@ my $conf = file_read("$dir/root/conf/nginx.conf");
 for my $size ('2m', '1m') {
     $conf =~ s/z:\dm/z:$size/;
     file_write("$dir/root/conf/nginx.conf", $conf);
-    ok(main::reload(), "a zone of $size");
+    ok(nginx_reload(), "a zone of $size");
     is(get("/b/$id")->source, 'stored', 'a miss');
     is(get("/b/$id")->source, 'l1', 'then a hit');
 }

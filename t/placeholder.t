@@ -263,10 +263,7 @@ is($answer->{body}, $is, 'before');
 file_write('missing.png', $main::picture{other});
 is(get("/b/$id")->{body}, $is, 'before the reload, still');
 
-my @workers = nginx_workers();
-nginx_signal('HUP');
-until_true { !grep { my $w = $_; grep { $_ == $w } @workers } nginx_workers() };
-
+nginx_reload();
 is(get("/b/$id")->{body}, $main::picture{other}, 'after the reload');
 file_write('missing.png', $is);
 

@@ -76,8 +76,7 @@ is_deeply({ map { lc($_->[0]) => $_->[1] } grep { $_->[0] !~ /length/i }
           'its header');
 
 # the zone keeps it
-nginx_signal('HUP');
-until_true { error_log() =~ /gracefully shutting down/ };
+nginx_reload();
 is(main::status(), 200, 'after a reload') for 1 .. 3;
 is(main::tokens()->{calls}, 1, 'still one');
 
@@ -242,7 +241,7 @@ cmp_ok($pause, '<', 7, 'and not much later');
 
 # the next one would come after a minute: nothing for a while, nor by restart
 # of a worker, nor by a reload
-nginx_signal('HUP');
+nginx_reload();
 my $deadline = Time::HiRes::time() + 6;
 
 until_true { get('/b/' . guid()); Time::HiRes::time() > $deadline } 8;
@@ -252,8 +251,7 @@ is(main::tokens()->{calls}, 2, 'two token calls');
 cloud->delete('faults/token');
 cloud->put('credentials', { client_id => 'an-id' }, secret('n3w-s3cr3t'));
 file_write('secret', "n3w-s3cr3t\n");
-nginx_signal('HUP');
-until_true { main::status() == 200 } 5;
+nginx_reload();
 is(main::status(), 200, 'a changed secret is tried at once');
 
 cloud->put('credentials', { client_id => 'an-id' }, cloud->{secret});

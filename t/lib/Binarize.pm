@@ -97,7 +97,8 @@ use Test::Nginx::Socket 'no_plan';
 
 our @EXPORT = qw(cloud redis_server node answer_is problem_is get begin crowd
     tally guid task fetches until_true file_write file_read nginx_pid nginx_workers
-    nginx_signal nginx_stop nginx_start nginx_restart error_log logged run_file
+    nginx_signal nginx_reload nginx_stop nginx_start nginx_restart error_log
+    logged run_file
     secret tolerate $dir $port $patience $valgrind);
 
 our @secrets;
@@ -371,6 +372,18 @@ sub nginx_workers {
 sub nginx_signal {
     my ($signal) = @_;
     kill($signal, nginx_pid()) or die "nginx is gone\n";
+}
+
+# HUP, until no worker of before is left; false: they have not gone.
+sub nginx_reload {
+    my %old = map { $_ => 1 } nginx_workers();
+
+    nginx_signal('HUP');
+
+    return until_true {
+        my @now = nginx_workers();
+        @now && !grep { $old{$_} } @now;
+    };
 }
 
 # A process that is there and no zombie.
