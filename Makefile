@@ -1,18 +1,20 @@
-# make                    build/ngx_http_binarize_module.so for the installed
-#                         nginx (Debian's nginx-dev)
-# make NGX_SRC=dir        the same for an nginx source tree, a release or a
-#                         checkout of its repository; configured --with-compat
-# make nginx NGX_SRC=dir  also that tree's nginx, build/nginx
-# make install            into nginx's modules directory; DESTDIR is honoured
-# make check              ./test
-# make fuzz               the fuzzers, FUZZ_SECONDS each (60)
-# make bench              the benchmarks; PARTS="hit miss" only some, see bench/
+# make                      build/ngx_http_binarize_module.so for the installed
+#                           nginx (Debian's nginx-dev)
+# make NGINX_SRC=dir        the same for an nginx source tree, a release or a
+#                           checkout of its repository; configured
+#                           --with-compat
+# make nginx NGINX_SRC=dir  also that tree's nginx, build/nginx
+# make install              into nginx's modules directory; DESTDIR is honoured
+# make check                ./test
+# make fuzz                 the fuzzers, FUZZ_SECONDS each (60)
+# make bench                the benchmarks; PARTS="hit miss" only some, see
+#                           bench/
 # make clean
 #
 # CC, CPPFLAGS, CFLAGS, LDFLAGS and BUILD (the directory, build) may be given;
 # V=1 shows the commands.
 
-NGX_SRC =	/usr/share/nginx/src
+NGINX_SRC =	/usr/share/nginx/src
 BUILD =		build
 FUZZ_SECONDS =	60
 
@@ -35,7 +37,7 @@ NGX_CONF =	--with-compat --with-debug --with-pcre-jit --with-threads \
 
 
 module =	ngx_http_binarize_module
-src :=		$(abspath $(NGX_SRC))
+src :=		$(abspath $(NGINX_SRC))
 build :=	$(abspath $(BUILD))
 objs :=		$(build)/objs
 
@@ -68,7 +70,7 @@ $(objs)/configured: $(objs)/inputs Makefile config config.make \
 		$(wildcard $(src)/src/core/nginx.h)
 	@test -f $(src)/src/core/nginx.h || { \
 	    echo "no nginx sources in $(src): install the package" \
-	         "nginx-dev or set NGX_SRC" >&2; exit 1; }
+	         "nginx-dev or set NGINX_SRC" >&2; exit 1; }
 	@cd $(src) && CC='$(CC)' bash -c '\
 	    flags=($(NGX_CONF)); \
 	    configure=./configure; \
