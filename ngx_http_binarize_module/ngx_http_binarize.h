@@ -94,6 +94,7 @@ struct ngx_http_binarize_loc_conf_s {
     ngx_uint_t                     ns_index;   /* of its counters */
     u_char                         ns_digest[16];
     ngx_str_t                      prefix;     /* empty: last segment */
+    ngx_uint_t                     regex;      /* the location's name is one */
 
     ngx_http_complex_value_t      *id;
     ngx_uint_t                     format;     /* binarize_format_e */

@@ -46,8 +46,11 @@ static char *ngx_http_binarize_ssl_password_file(ngx_conf_t *cf,
 #endif
 
 
+#define NGX_HTTP_BINARIZE_L_CONF                                              \
+    NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF
+
 #define NGX_HTTP_BINARIZE_MSL_CONF                                            \
-    NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF
+    NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_BINARIZE_L_CONF
 
 #define ngx_http_binarize_upstream_offset(member)                             \
     offsetof(ngx_http_binarize_loc_conf_t, upstream.member)
@@ -113,7 +116,7 @@ static ngx_conf_bitmask_t  ngx_http_binarize_ssl_protocols[] = {
 ngx_command_t  ngx_http_binarize_commands[] = {
 
     { ngx_string("binarize_pass"),
-      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_BINARIZE_L_CONF|NGX_CONF_TAKE1,
       ngx_http_binarize_pass,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -225,7 +228,7 @@ ngx_command_t  ngx_http_binarize_commands[] = {
       NULL },
 
     { ngx_string("binarize_status"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      NGX_HTTP_BINARIZE_L_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_binarize_status,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_binarize_loc_conf_t, status),
@@ -467,15 +470,6 @@ ngx_http_binarize_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     clcf->handler = ngx_http_binarize_handler;
-
-    if (clcf->name.len && clcf->name.data[0] == '/' && !clcf->named
-#if (NGX_PCRE)
-        && clcf->regex == NULL
-#endif
-       )
-    {
-        blcf->prefix = clcf->name;
-    }
 
     return NGX_CONF_OK;
 }

@@ -1,7 +1,10 @@
 
 #include "ngx_http_binarize_conf.h"
+#include "ngx_http_binarize_status.h"
 
 
+static void ngx_http_binarize_merge_location(ngx_http_core_loc_conf_t *clcf,
+    ngx_http_binarize_loc_conf_t *prev, ngx_http_binarize_loc_conf_t *conf);
 static ngx_int_t ngx_http_binarize_merge_gateway(ngx_conf_t *cf,
     ngx_http_binarize_loc_conf_t *prev, ngx_http_binarize_loc_conf_t *conf);
 static ngx_int_t ngx_http_binarize_merge_job(ngx_conf_t *cf,
@@ -274,7 +277,7 @@ ngx_http_binarize_merge_ssl(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *prev,
 
     ngx_conf_merge_str_value(conf->ssl_ciphers, prev->ssl_ciphers, "DEFAULT");
     ngx_conf_merge_uint_value(conf->ssl_verify_depth, prev->ssl_verify_depth,
-                              4);
+                              1);
     ngx_conf_merge_str_value(conf->ssl_trusted_certificate,
                              prev->ssl_trusted_certificate, "");
     ngx_conf_merge_str_value(conf->ssl_crl, prev->ssl_crl, "");
@@ -376,8 +379,46 @@ ngx_http_binarize_set_ssl(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *conf)
 
 
 /*
- * As proxy_pass, binarize_pass is inherited by "if" and "limit_except" only.
+ * As proxy_pass, binarize_pass and binarize_status are inherited by "if" and
+ * "limit_except" only.
  */
+
+static void
+ngx_http_binarize_merge_location(ngx_http_core_loc_conf_t *clcf,
+    ngx_http_binarize_loc_conf_t *prev, ngx_http_binarize_loc_conf_t *conf)
+{
+#if (NGX_PCRE)
+
+    /* those two have the name of their location, but not its regex */
+
+    conf->regex = clcf->noname ? prev->regex : (clcf->regex != NULL);
+
+#endif
+
+    if (clcf->name.len && clcf->name.data[0] == '/' && !conf->regex) {
+        conf->prefix = clcf->name;
+    }
+
+    if (clcf->noname && conf->target == NULL
+        && conf->status == NGX_CONF_UNSET_UINT)
+    {
+        conf->target = prev->target;
+        conf->ns = prev->ns;
+        conf->status = prev->status;
+    }
+
+    if (!clcf->lmt_excpt || clcf->handler) {
+        return;
+    }
+
+    if (conf->target) {
+        clcf->handler = ngx_http_binarize_handler;
+
+    } else if (conf->status != NGX_CONF_UNSET_UINT) {
+        clcf->handler = ngx_http_binarize_status_handler;
+    }
+}
+
 
 static ngx_int_t
 ngx_http_binarize_merge_gateway(ngx_conf_t *cf,
@@ -389,15 +430,7 @@ ngx_http_binarize_merge_gateway(ngx_conf_t *cf,
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->noname && conf->target == NULL) {
-        conf->target = prev->target;
-        conf->ns = prev->ns;
-        conf->prefix = prev->prefix;
-    }
-
-    if (clcf->lmt_excpt && clcf->handler == NULL && conf->target) {
-        clcf->handler = ngx_http_binarize_handler;
-    }
+    ngx_http_binarize_merge_location(clcf, prev, conf);
 
     if (conf->target == NULL) {
         return NGX_OK;

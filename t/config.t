@@ -296,10 +296,32 @@ main::refused('binarize_zone', 'CRED', '', 'location /a/ { PASS '
 main::accepted('CRED', '', 'location /a/ { if ($arg_x) { PASS } }', 'if');
 main::accepted('CRED', '', 'location /a/ { limit_except GET { PASS } }',
                'limit_except');
-main::accepted('CRED', '', 'location /a/ { PASS if ($arg_x) { '
-               . 'binarize_format json; binarize_wait 1s; '
-               . 'binarize_id $arg_id; binarize_cache off; } }',
-               'directives in if');
+
+my $inner = 'binarize_id $arg_id; binarize_format json; binarize_cache off; '
+    . 'binarize_valid 1d; binarize_negative_valid 1s; binarize_wait 1s; '
+    . 'binarize_poll 1s; binarize_max_size 1m; binarize_cache_control x; '
+    . 'binarize_placeholder off; binarize_redis off; binarize_budget off; '
+    . 'binarize_set_header A b; binarize_intercept_errors on; '
+    . 'binarize_connect_timeout 1s; binarize_send_timeout 1s; '
+    . 'binarize_read_timeout 1s; binarize_buffer_size 8k; '
+    . 'binarize_bind off; binarize_next_upstream off; '
+    . 'binarize_next_upstream_tries 1; binarize_next_upstream_timeout 1s; '
+    . 'binarize_socket_keepalive on; binarize_ssl_verify off; '
+    . 'binarize_ssl_verify_depth 2; binarize_ssl_server_name off; '
+    . 'binarize_ssl_name a; binarize_ssl_session_reuse off; '
+    . 'binarize_ssl_protocols TLSv1.2; binarize_ssl_ciphers HIGH;';
+
+for my $block ('if ($arg_x)', 'limit_except GET') {
+    main::accepted('CRED', '', "location /a/ { PASS $block { $inner } }",
+                   "directives in $block");
+    main::accepted('', '', "location /a/ { $block { PASS CRED } }",
+                   "a gateway with its token source in $block");
+    main::accepted('', '', "location /a/ { $block { binarize_status; } }",
+                   "binarize_status in $block");
+    main::refused('binarize_zone', 'CRED', '',
+                  "location /a/ { PASS $block { binarize_zone a:1m; } }",
+                  "binarize_zone in $block");
+}
 
 
 === the token source

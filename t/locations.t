@@ -32,6 +32,18 @@ our $locations = <<"CONFIG";
         if (\$arg_gate) { $pass break; }
         return 418;
     }
+    location ~ /re-if/ {
+        if (\$arg_gate) { $pass break; }
+        return 418;
+    }
+    location ~ /re-if2/ {
+        $pass
+        if (\$arg_json) { binarize_format json; }
+    }
+    location ~ /re-limited/ {
+        limit_except POST { $pass }
+        return 418;
+    }
     location /limited/ {
         limit_except GET { deny all; }
         $pass
@@ -83,7 +95,11 @@ for (["/slash/$id", 200], ["/slash/$id.png", 200], ["/slash/$id.json", 200],
      ["/outer/inner/$id", 200], ["/outer/inner/x/$id", 400],
      ["/outer/re/x/$id", 200], ["/if/$id", 200], ["/if/$id?json=1", 200],
      ["/if/x?id=$id", 200], ["/if/x", 400], ["/only-if/$id?gate=1", 200],
-     ["/only-if/$id", 418], ["/limited/$id", 200], ["/limited2/$id", 200],
+     ["/only-if/$id", 418], ["/re-if/a/$id?gate=1", 200],
+     ["/a/re-if/$id?gate=1", 200], ["/re-if/$id", 418],
+     ["/re-if2/a/$id?json=1", 200], ["/a/re-if2/$id?json=1", 200],
+     ["/re-limited/a/$id", 200], ["/a/re-limited/$id", 200],
+     ["/limited/$id", 200], ["/limited2/$id", 200],
      ["/rewritten/$id", 200], ["/rewritten/x", 400], ["/break/x/$id", 200],
      ["/inherit/a/$id", 200], ["/inherit/b/$id", 200],
      ["/./slash/../slash/$id", 200], ["/slash/%2e%2e/slash/$id", 200])

@@ -1080,6 +1080,25 @@ answer_is(get('/status', Accept => 'text/html'),
           [200, body => qr/No zone is configured/], 'HTML');
 
 
+=== if and limit_except
+--- http_config
+--- config
+    location /json {
+        binarize_status json;
+        if ($arg_x) { add_header X-If yes; }
+        if ($arg_html) { binarize_status html; }
+        limit_except GET { allow all; }
+    }
+--- perl
+answer_is(get('/json'), [200, 'Content-Type' => 'application/json'], 'none');
+answer_is(get('/json?x=1'), [200, 'Content-Type' => 'application/json',
+                             'X-If' => 'yes', Vary => undef], 'it is inherited');
+answer_is(get('/json?html=1'), [200, 'Content-Type' => qr/^text\/html/],
+          'it is set anew');
+answer_is(get('/json', -method => 'POST'), [405, Allow => 'GET, HEAD'],
+          'and inherited by limit_except');
+
+
 === configuration
 --- http_config eval: $::http
 --- config eval: $::config

@@ -30,6 +30,22 @@ openssl('ca -config ca.conf -gencrl -cert ca.crt -keyfile ca.key -out good.crl',
         'ca -config ca.conf -revoke cloud.crt -cert ca.crt -keyfile ca.key',
         'ca -config ca.conf -gencrl -cert ca.crt -keyfile ca.key -out bad.crl');
 
+# a certificate with two authorities between it and the one that is trusted
+file_write('ca-san', "basicConstraints=critical,CA:TRUE\n");
+openssl(
+    map({
+        my ($by, $name, $ext) = @$_;
+        ("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+         . "-keyout $name.key -out $name.csr -subj /CN=$name.test",
+         "x509 -req -in $name.csr -CA $by.crt -CAkey $by.key -days 2 "
+         . "-set_serial 78 -extfile $ext -out $name.crt")
+    } ['ca', 'upper', 'ca-san'], ['upper', 'lower', 'ca-san'],
+      ['lower', 'deep', 'san']));
+file_write('deep-chain.crt', join '', map { file_read("$_.crt") }
+           'deep', 'lower', 'upper');
+
+our $deep = Binarize::Cloud->new($dir, '--tls-cert', "$dir/deep-chain.crt",
+                                 '--tls-key', "$dir/deep.key");
 our $tls = Binarize::Cloud->new($dir, '--tls-cert', "$dir/cloud.crt",
                                 '--tls-key', "$dir/cloud.key");
 our $mutual = Binarize::Cloud->new($dir, '--tls-cert', "$dir/cloud.crt",
@@ -38,8 +54,11 @@ our $mutual = Binarize::Cloud->new($dir, '--tls-cert', "$dir/cloud.crt",
 
 $mutual->{curl} = ['--cert', "$dir/cloud.crt", '--key', "$dir/cloud.key"];
 
+$ENV{TEST_NGINX_DEEP} = "127.0.0.1:$deep->{port}";
+
 # a token by file, so that it is the fetch that meets TLS first
 file_write('bearer', secret($tls->post('mint')));
+file_write('deep-bearer', secret($deep->post('mint')));
 file_write('mutual-bearer', secret($mutual->post('mint')));
 
 $ENV{TEST_NGINX_TLS} = "127.0.0.1:$tls->{port}";
@@ -75,6 +94,11 @@ our @locations = (
     ['certified', 'mutual', '$TRUST binarize_ssl_name cloud.test; '
      . 'binarize_bearer_file $TEST_NGINX_DIR/mutual-bearer; binarize_ssl_certificate $TEST_NGINX_DIR/cloud.crt; '
      . 'binarize_ssl_certificate_key $TEST_NGINX_DIR/cloud.key;'],
+    ['deep', 'deep', '$TRUST binarize_ssl_name cloud.test; '
+     . 'binarize_bearer_file $TEST_NGINX_DIR/deep-bearer;'],
+    ['deeper', 'deep', '$TRUST binarize_ssl_name cloud.test; '
+     . 'binarize_ssl_verify_depth 2; '
+     . 'binarize_bearer_file $TEST_NGINX_DIR/deep-bearer;'],
 );
 
 our $http = join("\n", 'binarize_max_size 256k;',
@@ -82,6 +106,7 @@ our $http = join("\n", 'binarize_max_size 256k;',
     map({ "upstream $_ { server \$TEST_NGINX_TLS; keepalive 8; }" }
         'cloud.test', 'wrong.test'),
     'upstream mutual { server $TEST_NGINX_MUTUAL; }',
+    'upstream deep { server $TEST_NGINX_DEEP; }',
     map({ "binarize_zone $_->[0]:1m;" } @locations));
 
 our $locations = join("\n", map {
@@ -135,6 +160,23 @@ for (['untrusting', 0, qr/unable to (?:get local|verify the first)/],
 
     logged($message, "$at: the log says why") if $message;
 }
+
+
+=== how long a chain of authorities may be
+--- http_config eval: $::http
+--- config eval: $::locations
+--- perl
+my $cloud = $main::deep;
+
+for (['deep', 502, 0], ['deeper', 200, 1]) {
+    my ($at, $status, $calls) = @$_;
+    my $id = task(size => 300, -cloud => $cloud);
+
+    is(get("/$at/$id")->{status}, $status, "$at: $status");
+    is(fetches($id, $cloud), $calls, 'as many calls');
+}
+
+logged(qr/chain too long|unable to (?:get|verify)/, 'the log says why');
 
 
 === connections and sessions are not shared between names
