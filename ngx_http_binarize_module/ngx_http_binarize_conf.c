@@ -234,10 +234,8 @@ ngx_http_binarize_merge_upstream(ngx_http_upstream_conf_t *prev,
                               10000);
     ngx_conf_merge_msec_value(conf->send_timeout, prev->send_timeout, 10000);
     ngx_conf_merge_msec_value(conf->read_timeout, prev->read_timeout, 60000);
-
-    /* a chunk of a picture, rather than a page of memory as proxy_ has it */
-
-    ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size, 16384);
+    ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size,
+                              ngx_pagesize);
 
     ngx_conf_merge_bitmask_value(conf->next_upstream, prev->next_upstream,
                                  (NGX_CONF_BITMASK_SET

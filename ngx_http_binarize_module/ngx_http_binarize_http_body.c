@@ -5,6 +5,9 @@
 /* body of an answer other than 200 that is read to keep the connection */
 #define NGX_HTTP_BINARIZE_MAX_DISCARD  65536
 
+/* what a body that fills binarize_buffer_size is read with, bytes */
+#define NGX_HTTP_BINARIZE_BODY_BUFFER  16384
+
 /* bytes taken from one connection before others have their turn */
 #define NGX_HTTP_BINARIZE_TURN_SIZE    131072
 
@@ -15,6 +18,8 @@ static ngx_int_t ngx_http_binarize_call_body(ngx_http_binarize_call_t *call,
     u_char *p, size_t size);
 static void ngx_http_binarize_call_body_end(ngx_http_request_t *r,
     ngx_http_binarize_call_t *call);
+static ngx_int_t ngx_http_binarize_call_grow(ngx_http_request_t *r,
+    size_t size);
 static void ngx_http_binarize_call_yield(ngx_http_request_t *r,
     ngx_http_binarize_call_t *call, size_t size);
 static void ngx_http_binarize_call_on_resume(ngx_event_t *ev);
@@ -80,6 +85,10 @@ ngx_http_binarize_call_filter(void *data, ssize_t bytes)
     }
 
     ngx_http_binarize_call_yield(r, call, bytes);
+
+    if (ngx_http_binarize_call_grow(r, bytes) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (call->chunked) {
         return ngx_http_binarize_call_filter_chunked(r, call, p, bytes);
@@ -185,6 +194,39 @@ ngx_http_binarize_call_body_end(ngx_http_request_t *r,
     ngx_http_binarize_call_t *call)
 {
     r->upstream->keepalive = !call->close && !call->extra;
+}
+
+
+/*
+ * A head, and the document of a task that is not ready, need little; what is
+ * more is a picture.  The bytes just read stay where they are.
+ */
+
+static ngx_int_t
+ngx_http_binarize_call_grow(ngx_http_request_t *r, size_t size)
+{
+    u_char     *p;
+    ngx_buf_t  *b;
+
+    b = &r->upstream->buffer;
+
+    if (size < (size_t) (b->end - b->last)
+        || b->end - b->start >= NGX_HTTP_BINARIZE_BODY_BUFFER)
+    {
+        return NGX_OK;
+    }
+
+    p = ngx_palloc(r->pool, NGX_HTTP_BINARIZE_BODY_BUFFER);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->start = p;
+    b->pos = p;
+    b->last = p;
+    b->end = p + NGX_HTTP_BINARIZE_BODY_BUFFER;
+
+    return NGX_OK;
 }
 
 

@@ -2,6 +2,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use IO::Socket::INET;
+use POSIX ();
 use Socket;
 
 use Binarize;
@@ -37,6 +38,10 @@ our $location = <<'CONFIG';
     location /direct/ {
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
         binarize_cache off;
+    }
+    location /large-head/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+        binarize_buffer_size 64k;
     }
 CONFIG
 
@@ -247,16 +252,27 @@ for my $garbage (1, 100, 100_000) {
     is($answer->{status}, 502, "$garbage bytes of garbage");
 }
 
-for my $size (1000, 5000) {
-    my $id = task(size => 300, huge_header => $size);
-    answer_is(get("/b/$id"), [200, body => cloud->result($id)],
-              "a header of $size bytes");
+# by default the buffer is a page
+my $page = POSIX::sysconf(POSIX::_SC_PAGESIZE());
+
+for (['b', 1000, 1], ['b', $page + 1000, 0], ['b', 100_000, 0],
+     ['large-head', $page + 1000, 1])
+{
+    my ($at, $size, $fits) = @$_;
+    my $id = task(size => 100_000, huge_header => $size);
+    my $answer = get("/$at/$id");
+
+    if ($fits) {
+        answer_is($answer, [200, body => cloud->result($id)],
+                  "$at: a header of $size bytes");
+
+    } else {
+        problem_is($answer, 502, 'cloud-protocol',
+                   "$at: a header of $size bytes");
+    }
 }
 
-my $id = task(huge_header => 100_000);
-problem_is(get("/b/$id"), 502, 'cloud-protocol', 'a header of 100 kB');
-
-$id = task(interim => '100,103', size => 300);
+my $id = task(interim => '100,103', size => 300);
 answer_is(get("/b/$id"), [200, body => cloud->result($id)], 'interim answers');
 
 
