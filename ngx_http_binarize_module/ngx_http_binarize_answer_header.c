@@ -6,6 +6,7 @@ static ngx_int_t ngx_http_binarize_header_cache_status(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result);
 static ngx_table_elt_t **ngx_http_binarize_header_cache_control_slot(
     ngx_http_request_t *r);
+static ngx_int_t ngx_http_binarize_header_vary(ngx_http_request_t *r);
 static ngx_int_t ngx_http_binarize_header_filter(ngx_http_request_t *r);
 
 
@@ -31,10 +32,7 @@ ngx_http_binarize_header_common(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ctx->vary
-        && ngx_http_binarize_header_push(r, "Vary", &ngx_http_binarize_accept)
-           == NULL)
-    {
+    if (ctx->vary && ngx_http_binarize_header_vary(r) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -281,6 +279,36 @@ ngx_http_binarize_header_push(ngx_http_request_t *r, const char *name,
 }
 
 
+/* once: before an internal redirect it may have been said already */
+
+static ngx_int_t
+ngx_http_binarize_header_vary(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    if (r->internal) {
+        for (part = &r->headers_out.headers.part; part; part = part->next) {
+            h = part->elts;
+
+            for (i = 0; i < part->nelts; i++) {
+                if (h[i].hash
+                    && h[i].value.data == ngx_http_binarize_accept.data)
+                {
+                    return NGX_OK;
+                }
+            }
+        }
+    }
+
+    return ngx_http_binarize_header_push(r, "Vary", &ngx_http_binarize_accept)
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+/* that the first location's answer varied is true of what replaces it, too */
+
 void
 ngx_http_binarize_header_reset(ngx_http_request_t *r)
 {
@@ -290,7 +318,6 @@ ngx_http_binarize_header_reset(ngx_http_request_t *r)
 
     static ngx_str_t  names[] = {
         ngx_string("X-Content-Type-Options"),
-        ngx_string("Vary"),
         ngx_string("Preference-Applied"),
         ngx_string("Cache-Status"),
         ngx_string("Cache-Control"),
@@ -356,8 +383,7 @@ ngx_http_binarize_header_filter(ngx_http_request_t *r)
     }
 
     if (ngx_http_binarize_varies(r)
-        && ngx_http_binarize_header_push(r, "Vary", &ngx_http_binarize_accept)
-           == NULL)
+        && ngx_http_binarize_header_vary(r) != NGX_OK)
     {
         return NGX_ERROR;
     }

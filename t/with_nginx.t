@@ -128,6 +128,11 @@ our $config = <<"CONFIG";
         error_page 404 = \@deskewed;
         $pass;
     }
+    location /document/ {
+        binarize_intercept_errors on;
+        error_page 404 =200 /b/\$binarize_id.json;
+        $pass;
+    }
     location \@deskewed {
         binarize_pass http://\$TEST_NGINX_CLOUD/v5.0/ocr/deskewimage;
     }
@@ -402,6 +407,12 @@ answer_is(get("/fallback/$deskewed", 'If-None-Match' => '*'), [304],
 answer_is(get('/fallback/' . guid()), [404, 'Vary' => 'Accept',
           'X-Content-Type-Options' => 'nosniff',
           'Content-Type' => 'application/problem+json'], 'neither has it');
+
+# what the client asked for has no suffix
+answer_is(get("/document/$gone"), [200, body => qr/"NotExist"/,
+          'Vary' => 'Accept'], 'the document in place of a 404');
+answer_is(get("/document/$gone.png"), [200, body => qr/"NotExist"/,
+          'Vary' => undef], 'the same by suffix');
 
 answer_is(get("/instead/x?instead=$id"), [403, body => cloud->result($id),
           'Content-Type' => 'image/png'], 'a picture for a page of errors');
