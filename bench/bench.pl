@@ -183,7 +183,8 @@ sub part_redis {
     }
 
     my $gateway = gateway_start('redis', redis => $redis);
-    my $lua = lua_start(redis => $redis);
+    my $lua = -e "$build/lua" ? lua_start(redis => $redis)
+                              : skipped('lua-resty-redis', 'lua-nginx-redis');
 
     for my $size (qw(30k 300k)) {
         my $png = $data{$size};
@@ -193,38 +194,62 @@ sub part_redis {
              "-l$png->{size}");
 
         my $key = redis_key($redis, $size);
+        my @all = ("-c$n", '-g0:64', "-p$redis->{pid}");
 
-        my @who = (['gateway, Redis hit'], ['redis-benchmark HGET']);
-        push @who, ['Lua, HMGET by cosocket'] if $lua;
+        redis_documents($redis, $size, 64);
+
+        my @who = (
+            ['gateway, Redis hit', $gateway, "/r$size/%g.png", $png->{size}],
+            ['gateway, Redis hit, JSON', $gateway, "/r$size/%g.json",
+                $png->{doc_size}],
+            ['redis-benchmark HGET'],
+        );
+
+        push @who,
+            ['lua-resty-redis, HMGET', $lua, "/redis/png/b$size/%g",
+                $png->{size}],
+            # cjson escapes slashes
+            ['lua-resty-redis, JSON', $lua, "/redis/json/b$size/%g"],
+            ['lua-resty-redis, document', $lua, "/redis/document/b$size/%g",
+                $png->{size}] if $lua;
 
         rounds("redis $size", sub {
             my ($who) = @_;
 
-            if ($who->[0] =~ /benchmark/) {
+            if (!$who->[1]) {
                 return redis_benchmark($redis, $key, $n);
             }
 
-            if ($who->[0] =~ /Lua/) {
-                return load($lua, "/redis/b$size/%g", "-c$n", '-g0:64',
-                            "-l$png->{size}", "-p$redis->{pid}");
-            }
-
-            return load($gateway, "/r$size/%g.png", "-c$n", '-g0:64',
-                        "-l$png->{size}", "-p$redis->{pid}");
+            return load($who->[1], $who->[2], @all,
+                        $who->[3] ? "-l$who->[3]" : ());
         }, @who);
 
-        $report->row("redis $size", 'Redis alone, in the gateway', 0,
-            load({ %$gateway, workers => [$redis->{pid}] }, "/r$size/%g.png",
-                 "-c$n", '-g0:64', "-l$png->{size}"));
-        $report->print("redis $size", 'Redis alone, in the gateway');
+        # what is Redis' own part
+
+        for my $who (grep { $_->[0] =~ /Redis hit$|HMGET/ } @who) {
+            my $what = "  Redis alone, $who->[0]";
+
+            $report->row("redis $size", $what, 0,
+                load({ %{$who->[1]}, workers => [] }, $who->[2], @all,
+                     "-l$who->[3]"));
+            $report->print("redis $size", $what);
+        }
 
         $report->target('Redis hit, requests/s / redis-benchmark HGET', $size,
             "redis $size", 'gateway, Redis hit', 'redis-benchmark HGET',
             'rps', { '30k' => -.70, '300k' => -.55 }->{$size});
 
-        $report->target('Redis hit, CPU of nginx + Redis / Lua', $size,
-            "redis $size", 'gateway, Redis hit', 'Lua, HMGET by cosocket',
-            'cpu_us', { '30k' => .35, '300k' => .45 }->{$size}) if $lua;
+        my $limit = { '30k' => .35, '300k' => .45 }->{$size};
+
+        $report->target('Redis hit, CPU of nginx + Redis / lua-resty-redis',
+            $size, "redis $size", 'gateway, Redis hit',
+            'lua-resty-redis, HMGET', 'cpu_us', $limit);
+        $report->target('the same, JSON', $size, "redis $size",
+            'gateway, Redis hit, JSON', 'lua-resty-redis, JSON', 'cpu_us',
+            $limit);
+        $report->target('the same, PNG / Lua that keeps the document', $size,
+            "redis $size", 'gateway, Redis hit', 'lua-resty-redis, document',
+            'cpu_us', $limit);
     }
 }
 
@@ -678,7 +703,9 @@ sub lua_start {
         return skipped('Lua', 'libnginx-mod-http-lua');
     }
 
-    my $port = $option{redis} ? $option{redis}{port} : 0;
+    my $packages = "$build/lua/usr/share/lua/5.1";
+    my $peer = $option{redis}
+        ? "peer = require \"peer\"; peer.port = $option{redis}{port}" : '';
     my $names = join ', ', map { "\"$_\"" } qw(30k 300k 4m);
 
     return nginx_start('lua', $server_cpu, <<"CONF",
@@ -699,34 +726,19 @@ sub lua_start {
                 ngx.print(png)
             }
         }
-        location ~ ^/redis/(.*)/(.*) {
+        location ~ ^/redis/(png|json|document)/(.*)/(.*) {
             content_by_lua_block {
-                local key = "binarize:" .. ngx.var[1] .. ":" .. ngx.var[2]
-                local redis = ngx.socket.tcp()
-                assert(redis:connect("127.0.0.1", $port))
-                redis:send("*5\\r\\n\$5\\r\\nHMGET\\r\\n\$" .. #key .. "\\r\\n"
-                    .. key .. "\\r\\n\$3\\r\\npng\\r\\n\$3\\r\\ndoc\\r\\n"
-                    .. "\$4\\r\\netag\\r\\n")
-                redis:receive()
-                local field = {}
-                for i = 1, 3 do
-                    local size = tonumber(redis:receive():sub(2))
-                    field[i] = redis:receive(size)
-                    redis:receive(2)
-                end
-                redis:setkeepalive(60000, 64)
-                ngx.header["Content-Type"] = "image/png"
-                ngx.header["Content-Length"] = #field[1]
-                ngx.header["ETag"] = '"' .. field[3] .. '"'
-                ngx.print(field[1])
+                peer[ngx.var[1]](ngx.var[2] .. ":" .. ngx.var[3])
             }
         }
 CONF
         http => <<"CONF", main => <<"CONF2");
+    lua_package_path "$FindBin::Bin/?.lua;$packages/?.lua;;";
     lua_shared_dict png 64m;
     lua_shared_dict doc 64m;
     init_by_lua_block {
         cjson = require "cjson.safe"
+        $peer
         for _, name in ipairs({ $names }) do
             local file = io.open("$dir/origin/png/" .. name)
             ngx.shared.png:set(name, file:read("*a"))
@@ -863,6 +875,19 @@ sub redis_start {
     $pids{redis} = $server;
 
     return $server;
+}
+
+
+# the documents as strings, for whom that keeps them so
+
+sub redis_documents {
+    my ($redis, $size, $n) = @_;
+
+    for my $i (0 .. $n - 1) {
+        system("redis-cli -p $redis->{port} -x SET document:b$size:"
+            . guid($i) . " < $data{$size}{doc} > /dev/null") == 0
+            or die "redis-cli: $?\n";
+    }
 }
 
 

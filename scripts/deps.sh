@@ -6,6 +6,11 @@
 # Needs apt and root or sudo; does nothing, and needs neither, when all is
 # there.  Debian 12 or later.  Daemons that come along are neither started
 # nor enabled.  The machine's apt configuration is not changed.
+#
+#   scripts/deps.sh -x directory package...
+#
+# Unpacks packages into a directory instead, without what they depend on; the
+# machine's own are as they were.
 
 # shellcheck disable=SC2086,SC2016
 
@@ -210,6 +215,28 @@ fetch_later()
 }
 
 
+# Downloads the packages $2... and unpacks them into the directory $1.
+unpack()
+{
+    into=$1
+    shift
+
+    apt-cache show "$@" > /dev/null 2>&1 || apt_get update \
+        || die "apt-get update failed"
+
+    mkdir -p "$tmp/debs" "$into"
+
+    (cd "$tmp/debs" \
+     && apt-get -q -o APT::Sandbox::User=root -o Acquire::Retries=3 \
+            download "$@") > "$tmp/log" 2>&1 \
+        || { cat "$tmp/log" >&2; die "cannot download" "$@"; }
+
+    for deb in "$tmp"/debs/*.deb; do
+        dpkg-deb -x "$deb" "$into" || die "cannot unpack $deb"
+    done
+}
+
+
 # invoke-rc.d starts nothing while this policy is in place
 services_hold()
 {
@@ -247,6 +274,18 @@ finish()
 
 
 [ $# -gt 0 ] || set -- build
+
+if [ "$1" = -x ]; then
+    [ $# -ge 3 ] || die "usage: deps.sh -x directory package..."
+    shift
+
+    held=
+    tmp=$(mktemp -d)
+    trap finish EXIT
+
+    unpack "$@"
+    exit 0
+fi
 
 wanted=
 for purpose; do
