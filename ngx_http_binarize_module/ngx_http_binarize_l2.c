@@ -318,6 +318,7 @@ ngx_http_binarize_l2_read(ngx_http_binarize_l2_op_t *op, redisReply *reply,
         goto corrupt;
     }
 
+    ngx_http_binarize_l2_json_etag(&record->doc, etag, record->json_etag);
     ngx_http_binarize_l2_see(seen, &fingerprint, record);
 
     return NGX_OK;
@@ -516,4 +517,30 @@ ngx_http_binarize_l2_etag(const binarize_span_t *png,
     }
 
     binarize_record_hex(digest, etag);
+}
+
+
+void
+ngx_http_binarize_l2_json_etag(const binarize_span_t *doc,
+    const u_char etag[BINARIZE_ETAG_SIZE],
+    u_char json_etag[BINARIZE_ETAG_SIZE])
+{
+    u_char       digest[EVP_MAX_MD_SIZE];
+    EVP_MD_CTX  *md;
+
+    ngx_memzero(digest, sizeof(digest));
+
+    md = EVP_MD_CTX_new();
+
+    if (md
+        && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1
+        && EVP_DigestUpdate(md, doc->data, doc->size) == 1
+        && EVP_DigestUpdate(md, etag, BINARIZE_ETAG_SIZE) == 1)
+    {
+        (void) EVP_DigestFinal_ex(md, digest, NULL);
+    }
+
+    EVP_MD_CTX_free(md);
+
+    binarize_record_hex(digest, json_etag);
 }

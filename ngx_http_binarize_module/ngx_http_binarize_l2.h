@@ -66,6 +66,11 @@ ngx_int_t ngx_http_binarize_l2_put_chain(ngx_http_binarize_redis_t *redis,
 void ngx_http_binarize_l2_etag(const binarize_span_t *png,
     u_char etag[BINARIZE_ETAG_SIZE]);
 
+/* of document and PNG, from the document and the PNG's */
+void ngx_http_binarize_l2_json_etag(const binarize_span_t *doc,
+    const u_char etag[BINARIZE_ETAG_SIZE],
+    u_char json_etag[BINARIZE_ETAG_SIZE]);
+
 
 /*
  * Between nodes, _l2_nodes.c.

@@ -17,12 +17,17 @@
 #define NGX_HTTP_BINARIZE_L2_NFIELDS  5
 
 
+/* those in one place, the latest first */
+#define NGX_HTTP_BINARIZE_L2_NWAYS    4
+
+
 typedef struct {
     binarize_fingerprint_t  fingerprint;
     int64_t                 stored;
     uint32_t                payload_offset;
     unsigned                unpadded:1;
     unsigned                used:1;
+    u_char                  json_etag[BINARIZE_ETAG_SIZE];
 } ngx_http_binarize_l2_seen_t;
 
 

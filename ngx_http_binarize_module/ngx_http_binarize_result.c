@@ -202,7 +202,7 @@ ngx_http_binarize_result_of_record(binarize_record_t *record, void *owner)
     result->png_size = record->png.size;
 
     ngx_memcpy(result->etag, record->etag.data, BINARIZE_ETAG_SIZE);
-    ngx_http_binarize_json_etag(&result->doc, result->etag, result->json_etag);
+    ngx_memcpy(result->json_etag, record->json_etag, BINARIZE_ETAG_SIZE);
 
     return result;
 }
@@ -218,6 +218,7 @@ ngx_http_binarize_result_free_record(ngx_http_binarize_result_t *result)
 ngx_http_binarize_result_t *
 ngx_http_binarize_result_of_fetch(ngx_http_binarize_fetch_t *fetch)
 {
+    binarize_span_t              doc;
     ngx_http_binarize_blob_t    *blob;
     ngx_http_binarize_result_t  *result;
 
@@ -247,7 +248,11 @@ ngx_http_binarize_result_of_fetch(ngx_http_binarize_fetch_t *fetch)
     }
 
     binarize_record_hex(fetch->digest, result->etag);
-    ngx_http_binarize_json_etag(&result->doc, result->etag, result->json_etag);
+
+    doc.data = result->doc.data;
+    doc.size = result->doc.len;
+
+    ngx_http_binarize_l2_json_etag(&doc, result->etag, result->json_etag);
 
     if (blob->memory) {
         result->png[0].data = blob->memory;
@@ -369,28 +374,4 @@ ngx_http_binarize_result_hit(ngx_http_binarize_result_t *result)
     }
 
     return NGX_HTTP_BINARIZE_NEGATIVE;
-}
-
-
-void
-ngx_http_binarize_json_etag(ngx_str_t *doc, u_char *etag, u_char *json_etag)
-{
-    u_char       digest[EVP_MAX_MD_SIZE];
-    EVP_MD_CTX  *md;
-
-    ngx_memzero(digest, sizeof(digest));
-
-    md = EVP_MD_CTX_new();
-
-    if (md
-        && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1
-        && EVP_DigestUpdate(md, doc->data, doc->len) == 1
-        && EVP_DigestUpdate(md, etag, BINARIZE_ETAG_SIZE) == 1)
-    {
-        (void) EVP_DigestFinal_ex(md, digest, NULL);
-    }
-
-    EVP_MD_CTX_free(md);
-
-    binarize_record_hex(digest, json_etag);
 }

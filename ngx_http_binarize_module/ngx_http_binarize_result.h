@@ -60,9 +60,5 @@ void ngx_http_binarize_result_meta(ngx_http_binarize_result_t *result,
 ngx_http_binarize_source_e ngx_http_binarize_result_hit(
     ngx_http_binarize_result_t *result);
 
-/* of document and PNG, from the document and the PNG's */
-void ngx_http_binarize_json_etag(ngx_str_t *doc, u_char *etag,
-    u_char *json_etag);
-
 
 #endif /* _NGX_HTTP_BINARIZE_RESULT_H_INCLUDED_ */

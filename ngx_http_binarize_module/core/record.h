@@ -22,6 +22,9 @@ typedef struct {
     int64_t           stored;
     size_t            payload_offset;   /* in doc */
     unsigned          unpadded:1;
+
+    /* not in Redis, and the caller's: of document and PNG */
+    unsigned char     json_etag[BINARIZE_ETAG_SIZE];
 } binarize_record_t;
 
 
