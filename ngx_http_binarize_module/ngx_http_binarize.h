@@ -111,6 +111,7 @@ struct ngx_http_binarize_loc_conf_s {
     ngx_http_complex_value_t      *cache_control;
     ngx_array_t                   *headers;    /* of .._header_t */
     ngx_flag_t                     intercept_errors;
+    ngx_flag_t                     purge;
     ngx_http_binarize_placeholder_t *placeholder; /* NULL: off */
     ngx_uint_t                     status;     /* .._status_e, the page */
 
@@ -183,7 +184,11 @@ typedef enum {
     NGX_HTTP_BINARIZE_BUDGET,
     NGX_HTTP_BINARIZE_TOKEN_REFUSED,
     NGX_HTTP_BINARIZE_TOKEN_FAILED,
-    NGX_HTTP_BINARIZE_INTERNAL
+    NGX_HTTP_BINARIZE_INTERNAL,
+
+    /* of a purge, not of a flight */
+    NGX_HTTP_BINARIZE_NOT_KEPT,
+    NGX_HTTP_BINARIZE_NOT_PURGED
 } ngx_http_binarize_problem_e;
 
 

@@ -1,6 +1,7 @@
 
 #include "ngx_http_binarize_answer.h"
 #include "ngx_http_binarize_placeholder.h"
+#include "ngx_http_binarize_purge.h"
 
 
 static ngx_int_t ngx_http_binarize_answer_result(ngx_http_request_t *r,
@@ -217,7 +218,7 @@ ngx_http_binarize_answer_failure(ngx_http_request_t *r,
     ngx_http_binarize_problem_e problem)
 {
     time_t                         retry_after_s;
-    ngx_str_t                      body, allow, *image;
+    ngx_str_t                      body, *image;
     ngx_uint_t                     status;
     ngx_http_binarize_loc_conf_t  *conf;
 
@@ -238,12 +239,12 @@ ngx_http_binarize_answer_failure(ngx_http_request_t *r,
         }
     }
 
-    if (status == NGX_HTTP_NOT_ALLOWED) {
-        ngx_str_set(&allow, "GET, HEAD");
-
-        if (ngx_http_binarize_header_push(r, "Allow", &allow) == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+    if (status == NGX_HTTP_NOT_ALLOWED
+        && ngx_http_binarize_header_push(r, "Allow",
+                                         ngx_http_binarize_purge_methods(conf))
+           == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (ngx_http_binarize_header_expiry(r, result) != NGX_OK

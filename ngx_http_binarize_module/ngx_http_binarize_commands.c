@@ -241,6 +241,13 @@ ngx_command_t  ngx_http_binarize_commands[] = {
       offsetof(ngx_http_binarize_loc_conf_t, intercept_errors),
       NULL },
 
+    { ngx_string("binarize_purge"),
+      NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_binarize_loc_conf_t, purge),
+      NULL },
+
     { ngx_string("binarize_placeholder"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE123,
       ngx_http_binarize_placeholder_set,

@@ -82,6 +82,7 @@ ngx_http_binarize_create_loc_conf(ngx_conf_t *cf)
     conf->poll_max_ms = NGX_CONF_UNSET_MSEC;
     conf->max_size = NGX_CONF_UNSET_SIZE;
     conf->intercept_errors = NGX_CONF_UNSET;
+    conf->purge = NGX_CONF_UNSET;
     conf->placeholder = NGX_CONF_UNSET_PTR;
     conf->status = NGX_CONF_UNSET_UINT;
     conf->token_source = NGX_CONF_UNSET_UINT;
@@ -192,6 +193,7 @@ ngx_http_binarize_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->max_size, prev->max_size,
                               32 * 1024 * 1024);
     ngx_conf_merge_value(conf->intercept_errors, prev->intercept_errors, 0);
+    ngx_conf_merge_value(conf->purge, prev->purge, 0);
     ngx_conf_merge_ptr_value(conf->placeholder, prev->placeholder, NULL);
 
     /* a token source is inherited as a whole */

@@ -71,6 +71,7 @@ struct ngx_http_binarize_flight_s {
 
     ngx_uint_t                         gauge;      /* its state's */
     uint64_t                           redis_us;   /* asked */
+    ngx_uint_t                         purges;     /* before it was */
     ngx_uint_t                         tries;
     ngx_log_t                         *log;
     ngx_pool_t                        *pool;

@@ -2,6 +2,7 @@
 #include "ngx_http_binarize_answer.h"
 #include "ngx_http_binarize_flight.h"
 #include "ngx_http_binarize_metrics.h"
+#include "ngx_http_binarize_purge.h"
 
 
 static ngx_int_t ngx_http_binarize_parse_id(ngx_http_request_t *r,
@@ -63,8 +64,7 @@ ngx_http_binarize_handler(ngx_http_request_t *r)
     rc = ngx_http_binarize_parse_id(r, conf, ctx);
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return ngx_http_binarize_answer_problem(r, ctx,
-                                             NGX_HTTP_BINARIZE_BAD_METHOD);
+        return ngx_http_binarize_purge_handler(r, ctx, rc);
     }
 
     if (rc == NGX_ERROR) {

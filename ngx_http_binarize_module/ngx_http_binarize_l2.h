@@ -97,6 +97,27 @@ typedef void (*ngx_http_binarize_l2_lease_pt)(void *data, ngx_int_t rc);
 typedef void (*ngx_http_binarize_l2_landing_pt)(void *data, ngx_str_t *ns,
     u_char *guid);
 
+/* who purges: NGX_HTTP_BINARIZE_L2_NODE hex digits, another node's are others */
+#define NGX_HTTP_BINARIZE_L2_NODE  16
+
+/* A node has purged; ns, guid, and node live until the return. */
+typedef void (*ngx_http_binarize_l2_purged_pt)(void *data,
+    ngx_http_binarize_redis_t *redis, ngx_str_t *ns, u_char *guid,
+    u_char *node);
+
+/*
+ * rc is
+ *   NGX_OK        Redis had something of the id, and has it no more
+ *   NGX_DECLINED  it had nothing
+ *   NGX_ERROR     Redis is not usable, or refuses
+ *   NGX_ABORT     the worker exits
+ */
+typedef void (*ngx_http_binarize_l2_purge_pt)(void *data, ngx_int_t rc);
+
+/* prefix + this: where nodes tell each other */
+#define NGX_HTTP_BINARIZE_L2_CHANNEL        "landings"
+#define NGX_HTTP_BINARIZE_L2_PURGE_MESSAGE  "purge "
+
 
 /*
  * Asks for the lease, key {<result key>}:lease, which ends by itself after
@@ -134,13 +155,23 @@ u_char *ngx_http_binarize_l2_lease_token(ngx_http_binarize_l2_lease_t *lease);
 void ngx_http_binarize_l2_lease_drop(ngx_http_binarize_redis_t *redis,
     ngx_str_t *ns, u_char *guid, u_char *token);
 
-/* Tells all nodes, this one too; nobody is told how it ends. */
-ngx_int_t ngx_http_binarize_l2_publish(ngx_http_binarize_redis_t *redis,
-    ngx_str_t *ns, u_char *guid);
-
-/* Listens to them, once for an endpoint; in init_process, after Redis' own. */
+/*
+ * Listens to all nodes, this one too; once for an endpoint, in init_process,
+ * after Redis' own.
+ */
 ngx_int_t ngx_http_binarize_l2_listen(ngx_http_binarize_redis_t *redis,
-    ngx_http_binarize_l2_landing_pt handler, void *data);
+    ngx_http_binarize_l2_landing_pt landing,
+    ngx_http_binarize_l2_purged_pt purged, void *data);
+
+
+/*
+ * _l2_purge.c: deletes what Redis has of an id, and tells all nodes that node
+ * has purged.  The handler is called once, never from inside.  NGX_DECLINED:
+ * Redis is not usable now, the handler is not called.
+ */
+ngx_int_t ngx_http_binarize_l2_purge(ngx_http_binarize_redis_t *redis,
+    ngx_str_t *ns, u_char *guid, u_char *node,
+    ngx_http_binarize_l2_purge_pt handler, void *data);
 
 
 #endif /* _NGX_HTTP_BINARIZE_L2_H_INCLUDED_ */

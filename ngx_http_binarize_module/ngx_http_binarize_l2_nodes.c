@@ -5,7 +5,10 @@
 #include "ngx_http_binarize_scripts.h"
 
 
-#define NGX_HTTP_BINARIZE_L2_CHANNEL  "landings"
+/* of the message of a purge, besides <ns>:<guid> */
+#define NGX_HTTP_BINARIZE_L2_PURGE_SIZE                                       \
+    (sizeof(NGX_HTTP_BINARIZE_L2_PURGE_MESSAGE " ") - 1                       \
+     + NGX_HTTP_BINARIZE_L2_NODE)
 
 
 typedef enum {
@@ -33,7 +36,8 @@ struct ngx_http_binarize_l2_lease_s {
 
 typedef struct {
     ngx_http_binarize_redis_t            *redis;
-    ngx_http_binarize_l2_landing_pt       handler;
+    ngx_http_binarize_l2_landing_pt       landing;
+    ngx_http_binarize_l2_purged_pt        purged;
     void                                 *data;
 } ngx_http_binarize_l2_listener_t;
 
@@ -46,9 +50,9 @@ static void ngx_http_binarize_l2_lease_give_back(
     ngx_http_binarize_l2_lease_t *lease);
 static void ngx_http_binarize_l2_on_given_back(void *data, ngx_int_t rc,
     redisReply *reply);
-static void ngx_http_binarize_l2_on_published(void *data, ngx_int_t rc,
-    redisReply *reply);
 static void ngx_http_binarize_l2_on_message(void *data, ngx_str_t *message);
+static ngx_int_t ngx_http_binarize_l2_parse_id(ngx_str_t *text, ngx_str_t *ns,
+    u_char *guid);
 
 
 static ngx_http_binarize_redis_script_t  ngx_http_binarize_l2_release_script =
@@ -325,67 +329,9 @@ ngx_http_binarize_l2_on_given_back(void *data, ngx_int_t rc, redisReply *reply)
 
 
 ngx_int_t
-ngx_http_binarize_l2_publish(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
-    u_char *guid)
-{
-    u_char                          *p;
-    size_t                           argvlen[3];
-    ngx_str_t                       *prefix;
-    const char                      *argv[3];
-    ngx_http_binarize_redis_call_t  *call;
-
-    prefix = ngx_http_binarize_redis_prefix(redis);
-
-    call = ngx_alloc(sizeof(ngx_http_binarize_redis_call_t) + prefix->len
-                     + sizeof(NGX_HTTP_BINARIZE_L2_CHANNEL) - 1 + ns->len + 1
-                     + BINARIZE_GUID_SIZE,
-                     ngx_cycle->log);
-    if (call == NULL) {
-        return NGX_DECLINED;
-    }
-
-    ngx_memzero(call, sizeof(ngx_http_binarize_redis_call_t));
-
-    call->handler = ngx_http_binarize_l2_on_published;
-    call->data = call;
-
-    argv[0] = "PUBLISH";
-    argvlen[0] = 7;
-
-    p = (u_char *) (call + 1);
-
-    argv[1] = (char *) p;
-    p = ngx_sprintf(p, "%V" NGX_HTTP_BINARIZE_L2_CHANNEL, prefix);
-    argvlen[1] = (char *) p - argv[1];
-
-    argv[2] = (char *) p;
-    p = ngx_sprintf(p, "%V:%*s", ns, (size_t) BINARIZE_GUID_SIZE, guid);
-    argvlen[2] = (char *) p - argv[2];
-
-    if (ngx_http_binarize_redis_command(redis, call, 3, argv, argvlen, NULL)
-        != NGX_OK)
-    {
-        ngx_free(call);
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_binarize_l2_on_published(void *data, ngx_int_t rc, redisReply *reply)
-{
-    (void) rc;
-    (void) reply;
-
-    ngx_free(data);
-}
-
-
-ngx_int_t
 ngx_http_binarize_l2_listen(ngx_http_binarize_redis_t *redis,
-    ngx_http_binarize_l2_landing_pt handler, void *data)
+    ngx_http_binarize_l2_landing_pt landing,
+    ngx_http_binarize_l2_purged_pt purged, void *data)
 {
     ngx_str_t                         channel, *prefix;
     ngx_http_binarize_l2_listener_t  *listener;
@@ -407,7 +353,8 @@ ngx_http_binarize_l2_listen(ngx_http_binarize_redis_t *redis,
                   - channel.data;
 
     listener->redis = redis;
-    listener->handler = handler;
+    listener->landing = landing;
+    listener->purged = purged;
     listener->data = data;
 
     return ngx_http_binarize_redis_subscribe(redis, &channel,
@@ -421,30 +368,63 @@ ngx_http_binarize_l2_on_message(void *data, ngx_str_t *message)
 {
     ngx_http_binarize_l2_listener_t *listener = data;
 
-    u_char     guid[BINARIZE_GUID_SIZE], *p;
-    ngx_str_t  ns;
+    u_char     guid[BINARIZE_GUID_SIZE], *node;
+    ngx_str_t  ns, text;
 
     if (message == NULL) {
-        listener->handler(listener->data, NULL, NULL);
+        listener->landing(listener->data, NULL, NULL);
         return;
     }
 
     /* anybody who may publish may write anything */
 
-    if (message->len < 1 + BINARIZE_GUID_SIZE) {
+    text = *message;
+    node = NULL;
+
+    if (text.len > NGX_HTTP_BINARIZE_L2_PURGE_SIZE
+        && ngx_memcmp(text.data, NGX_HTTP_BINARIZE_L2_PURGE_MESSAGE,
+                      sizeof(NGX_HTTP_BINARIZE_L2_PURGE_MESSAGE) - 1)
+           == 0)
+    {
+        node = text.data + text.len - NGX_HTTP_BINARIZE_L2_NODE;
+        text.data += sizeof(NGX_HTTP_BINARIZE_L2_PURGE_MESSAGE) - 1;
+        text.len -= NGX_HTTP_BINARIZE_L2_PURGE_SIZE;
+    }
+
+    if (ngx_http_binarize_l2_parse_id(&text, &ns, guid) != NGX_OK) {
         return;
     }
 
-    p = message->data + message->len - BINARIZE_GUID_SIZE;
+    if (node) {
+        listener->purged(listener->data, listener->redis, &ns, guid, node);
+
+    } else {
+        listener->landing(listener->data, &ns, guid);
+    }
+}
+
+
+/* <ns>:<guid> */
+
+static ngx_int_t
+ngx_http_binarize_l2_parse_id(ngx_str_t *text, ngx_str_t *ns, u_char *guid)
+{
+    u_char  *p;
+
+    if (text->len < 1 + BINARIZE_GUID_SIZE) {
+        return NGX_ERROR;
+    }
+
+    p = text->data + text->len - BINARIZE_GUID_SIZE;
 
     if (p[-1] != ':'
         || binarize_guid_parse(p, BINARIZE_GUID_SIZE, guid) != BINARIZE_OK)
     {
-        return;
+        return NGX_ERROR;
     }
 
-    ns.data = message->data;
-    ns.len = p - 1 - message->data;
+    ns->data = text->data;
+    ns->len = p - 1 - text->data;
 
-    listener->handler(listener->data, &ns, guid);
+    return NGX_OK;
 }

@@ -1,6 +1,7 @@
 
 #include "ngx_http_binarize_metrics.h"
 #include "ngx_http_binarize_nodes.h"
+#include "ngx_http_binarize_purge.h"
 
 
 /* a cloud's 429 or 503 without Retry-After, seconds */
@@ -60,6 +61,8 @@ ngx_http_binarize_lead(ngx_http_binarize_flight_t *flight)
     if (conf->redis && !flight->looked_up) {
 
         flight->looked_up = 1;
+        flight->purges = ngx_http_binarize_purge_count(flight->zone,
+                                                       flight->key);
         flight->redis_us = ngx_http_binarize_metric_clock_us();
 
         if (ngx_http_binarize_l2_get(conf->redis, &conf->ns, flight->guid,
@@ -98,6 +101,18 @@ ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
 
     if (rc != NGX_OK) {
         ngx_http_binarize_lead_alone(flight);
+        return;
+    }
+
+    if (flight->purges
+        != ngx_http_binarize_purge_count(flight->zone, flight->key))
+    {
+        /* it may have been read before it was purged */
+
+        ngx_http_binarize_l2_free(owner);
+        flight->looked_up = 0;
+
+        ngx_http_binarize_lead(flight);
         return;
     }
 

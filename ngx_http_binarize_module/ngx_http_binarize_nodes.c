@@ -1,6 +1,7 @@
 
 #include "ngx_http_binarize_metrics.h"
 #include "ngx_http_binarize_nodes.h"
+#include "ngx_http_binarize_purge.h"
 #include "core/state.h"
 
 
@@ -599,6 +600,7 @@ ngx_http_binarize_nodes_init_process(ngx_cycle_t *cycle,
     for (i = 0; i < bmcf->redises.nelts; i++) {
         if (ngx_http_binarize_l2_listen(rp[i],
                                         ngx_http_binarize_nodes_on_landing,
+                                        ngx_http_binarize_purge_on_message,
                                         bmcf)
             != NGX_OK)
         {

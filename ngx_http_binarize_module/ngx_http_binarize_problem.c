@@ -27,7 +27,7 @@ static ngx_http_binarize_problem_t  ngx_http_binarize_problems[] = {
       "The argument \"format\" has to be \"png\" or \"json\"." },
 
     { 405, "bad-method", "Method not allowed",
-      "This resource answers GET and HEAD." },
+      "This resource answers the methods that Allow names." },
 
     { 406, "not-acceptable", "No acceptable representation",
       "This resource is available as image/png and as application/json." },
@@ -88,7 +88,14 @@ static ngx_http_binarize_problem_t  ngx_http_binarize_problems[] = {
       "The gateway could not get a token for the cloud. Try again." },
 
     { 500, "internal", "Internal error",
-      "The gateway could not do its work; its error log says why." }
+      "The gateway could not do its work; its error log says why." },
+
+    { 404, "not-kept", "Nothing to purge",
+      "Neither this gateway nor its Redis had anything of this task; the "
+      "other gateways were told." },
+
+    { 503, "not-purged", "The purge is not complete",
+      "Redis can not be reached: only this gateway was emptied. Try again." }
 };
 
 

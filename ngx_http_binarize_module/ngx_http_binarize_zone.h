@@ -31,6 +31,7 @@
 #define NGX_HTTP_BINARIZE_ZONE_MIN_SIZE  (1024 * 1024)
 
 #define NGX_HTTP_BINARIZE_SLOTS          NGX_MAX_PROCESSES
+#define NGX_HTTP_BINARIZE_PURGES         64
 
 
 typedef struct {
@@ -47,6 +48,9 @@ typedef struct {
     ngx_uint_t                      nflights;    /* a multiple of WAYS */
     ngx_uint_t                      nlanes;      /* of each budget */
     uint64_t                        secret[3];   /* of keys */
+
+    /* how often keys were purged, see _purge.h; changed under the mutex */
+    ngx_atomic_t                    purges[NGX_HTTP_BINARIZE_PURGES];
 
     ngx_http_binarize_shm_token_t   tokens[NGX_HTTP_BINARIZE_TOKENS];
 } ngx_http_binarize_shm_t;

@@ -169,15 +169,7 @@ my %bad = (
     binarize_purge => ['', 'x', 'on off'],
 );
 
-my $known = join ' ', file_read("$Binarize::top/README.md") =~ /binarize_\w+/g;
-
 for my $directive (sort keys %bad) {
-
-    # not written yet
-    if ($directive eq 'binarize_purge') {
-        my (undef, $said) = main::check('', '', "location /a/ { $directive on; }");
-        next if $said =~ /unknown directive/;
-    }
 
     for my $value (@{ $bad{$directive} }) {
         my $pass = $directive eq 'binarize_pass' ? '' : 'PASS';
@@ -213,6 +205,7 @@ for my $line ('binarize_id $arg_id;', 'binarize_id "";', 'binarize_format json;'
     'binarize_set_header Host $host;', 'binarize_set_header X-A "";',
     'binarize_set_header User-Agent "a b";', 'binarize_set_header Cookie x;',
     'binarize_intercept_errors on;', 'binarize_intercept_errors off;',
+    'binarize_purge on;', 'binarize_purge off;',
     'binarize_connect_timeout 1;', 'binarize_send_timeout 5ms;',
     'binarize_read_timeout 1h;', 'binarize_buffer_size 1k;',
     'binarize_buffer_size 64k;', 'binarize_bind 127.0.0.1;',
@@ -261,6 +254,7 @@ for my $line ('PASS', 'binarize_id $arg_a;', 'binarize_format png;',
     'binarize_poll 1s;', 'binarize_max_size 1m;', 'binarize_cache off;',
     'binarize_cache_control x;', 'binarize_redis redis://127.0.0.1;',
     'binarize_redis off;', 'binarize_intercept_errors on;',
+    'binarize_purge on;',
     'binarize_connect_timeout 1s;', 'binarize_send_timeout 1s;',
     'binarize_read_timeout 1s;', 'binarize_buffer_size 8k;',
     'binarize_bind 127.0.0.1;', 'binarize_next_upstream_tries 1;',
@@ -302,7 +296,7 @@ my $inner = 'binarize_id $arg_id; binarize_format json; binarize_cache off; '
     . 'binarize_poll 1s; binarize_max_size 1m; binarize_cache_control x; '
     . 'binarize_placeholder off; binarize_redis off; binarize_budget off; '
     . 'binarize_set_header A b; binarize_intercept_errors on; '
-    . 'binarize_connect_timeout 1s; binarize_send_timeout 1s; '
+    . 'binarize_purge on; binarize_connect_timeout 1s; binarize_send_timeout 1s; '
     . 'binarize_read_timeout 1s; binarize_buffer_size 8k; '
     . 'binarize_bind off; binarize_next_upstream off; '
     . 'binarize_next_upstream_tries 1; binarize_next_upstream_timeout 1s; '
