@@ -443,24 +443,9 @@ void
 ngx_http_binarize_zone_key(ngx_http_binarize_zone_t *zone, u_char *ns_digest,
     u_char *guid, u_char *key)
 {
-    u_char      c;
-    uint64_t    half[2], *secret;
-    ngx_uint_t  i, n;
+    uint64_t  half[2], *secret;
 
-    half[0] = 0;
-    half[1] = 0;
-
-    for (i = 0, n = 0; i < BINARIZE_GUID_SIZE; i++) {
-        c = guid[i];
-
-        if (c == '-') {
-            continue;
-        }
-
-        half[n / 16] = (half[n / 16] << 4) | (c <= '9' ? c - '0'
-                                                       : c - 'a' + 10);
-        n++;
-    }
+    binarize_guid_pack(guid, half);
 
     secret = zone->shm->secret;
 

@@ -17,5 +17,12 @@
 int binarize_guid_parse(const unsigned char *text, size_t size,
     unsigned char canonical[BINARIZE_GUID_SIZE]);
 
+/*
+ * The 128 bits of a canonical one, in an order of their own that is the same
+ * on machines of one byte order.
+ */
+void binarize_guid_pack(const unsigned char canonical[BINARIZE_GUID_SIZE],
+    uint64_t packed[2]);
+
 
 #endif /* _BINARIZE_GUID_H_INCLUDED_ */

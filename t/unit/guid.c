@@ -97,6 +97,63 @@ test_every_byte(void **state)
 }
 
 
+/* each digit has four bits of its own, which count from 0 to 15 */
+
+static void
+test_pack(void **state)
+{
+    size_t         i, d;
+    uint64_t       packed[2], base[2], seen[2], mask[2], unit[2], n;
+    unsigned char  text[BINARIZE_GUID_SIZE];
+
+    (void) state;
+
+    memcpy(text, "00000000-0000-0000-0000-000000000000", sizeof(text));
+    binarize_guid_pack(text, base);
+
+    assert_int_equal(base[0], 0);
+    assert_int_equal(base[1], 0);
+
+    seen[0] = 0;
+    seen[1] = 0;
+
+    for (i = 0; i < BINARIZE_GUID_SIZE; i++) {
+
+        if (text[i] == '-') {
+            continue;
+        }
+
+        text[i] = 'f';
+        binarize_guid_pack(text, mask);
+
+        text[i] = '1';
+        binarize_guid_pack(text, unit);
+
+        assert_int_equal(__builtin_popcountll(mask[0])
+                         + __builtin_popcountll(mask[1]), 4);
+        assert_int_equal(seen[0] & mask[0], 0);
+        assert_int_equal(seen[1] & mask[1], 0);
+
+        seen[0] |= mask[0];
+        seen[1] |= mask[1];
+
+        for (d = 0; d < 16; d++) {
+            text[i] = "0123456789abcdef"[d];
+            binarize_guid_pack(text, packed);
+
+            n = d;
+            assert_int_equal(packed[0], unit[0] * n);
+            assert_int_equal(packed[1], unit[1] * n);
+        }
+
+        text[i] = '0';
+    }
+
+    assert_int_equal(seen[0], UINT64_MAX);
+    assert_int_equal(seen[1], UINT64_MAX);
+}
+
+
 int
 main(void)
 {
@@ -104,6 +161,7 @@ main(void)
         cmocka_unit_test(test_canonical),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_every_byte),
+        cmocka_unit_test(test_pack),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
