@@ -120,7 +120,6 @@ ngx_http_binarize_answer_result(ngx_http_request_t *r,
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
     r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.last_modified_time = result->stored;
     r->allow_ranges = 1;
 
     if (r->method == NGX_HTTP_HEAD) {
@@ -129,6 +128,7 @@ ngx_http_binarize_answer_result(ngx_http_request_t *r,
     }
 
     if (ngx_http_binarize_header_etag(r, etag) != NGX_OK
+        || ngx_http_binarize_header_last_modified(r, result->stored) != NGX_OK
         || ngx_http_complex_value(r, conf->cache_control, &value) != NGX_OK
         || ngx_http_binarize_header_cache_control(r, &value) != NGX_OK
         || ngx_http_binarize_header_common(r, ctx, result) != NGX_OK)
@@ -139,7 +139,10 @@ ngx_http_binarize_answer_result(ngx_http_request_t *r,
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_HTTP_RANGE_NOT_SATISFIABLE) {
-        /* the result may be stored, this may not */
+        /* the result may be stored, this may not, and it is another page's */
+        ngx_http_clear_etag(r);
+        ngx_http_clear_last_modified(r);
+
         return (ngx_http_binarize_header_expiry(r, NULL) == NGX_OK)
                ? rc : NGX_ERROR;
     }

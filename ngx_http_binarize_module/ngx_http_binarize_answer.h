@@ -30,9 +30,12 @@ void ngx_http_binarize_header_init_filter(void);
 /* takes back what another location has set before an internal redirect */
 void ngx_http_binarize_header_reset(ngx_http_request_t *r);
 
-/* NULL: no memory.  name and value live as long as the request */
-ngx_table_elt_t *ngx_http_binarize_header_push(ngx_http_request_t *r,
-    const char *name, ngx_str_t *value);
+/* NULL: no memory.  name, a literal, and value live as long as the request */
+#define ngx_http_binarize_header_push(r, name, value)                         \
+    ngx_http_binarize_header_add(r, name, sizeof(name) - 1, value)
+
+ngx_table_elt_t *ngx_http_binarize_header_add(ngx_http_request_t *r,
+    const char *name, size_t len, ngx_str_t *value);
 
 /* what all answers have; without a result no Cache-Status */
 ngx_int_t ngx_http_binarize_header_common(ngx_http_request_t *r,
@@ -52,6 +55,9 @@ ngx_int_t ngx_http_binarize_header_retry_after(ngx_http_request_t *r,
 
 /* the strong ETag of BINARIZE_ETAG_SIZE hex digits */
 ngx_int_t ngx_http_binarize_header_etag(ngx_http_request_t *r, u_char *etag);
+
+ngx_int_t ngx_http_binarize_header_last_modified(ngx_http_request_t *r,
+    time_t time);
 
 
 /*

@@ -1,9 +1,13 @@
 
 #include "ngx_http_binarize_answer.h"
+#include "core/date.h"
 
 
 static ngx_int_t ngx_http_binarize_header_cache_status(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result);
+static u_char *ngx_http_binarize_header_hit(u_char *p, ngx_str_t *detail,
+    uint64_t expires_ms);
+static u_char *ngx_http_binarize_header_decimal(u_char *p, uint64_t n);
 static ngx_table_elt_t **ngx_http_binarize_header_cache_control_slot(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_binarize_header_vary(ngx_http_request_t *r);
@@ -63,10 +67,13 @@ static ngx_int_t
 ngx_http_binarize_header_cache_status(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result)
 {
-    u_char      *p;
-    uint64_t     ttl_s;
-    ngx_str_t    value;
-    const char  *detail;
+    u_char     *p;
+    ngx_str_t   value;
+
+    static ngx_str_t  l1 = ngx_string("; detail=l1");
+    static ngx_str_t  redis = ngx_string("; detail=redis");
+    static ngx_str_t  negative = ngx_string("; detail=negative");
+    static ngx_str_t  pending = ngx_string("; detail=pending");
 
     p = ngx_pnalloc(r->pool, sizeof("binarize; hit; ttl=; detail=negative")
                              + NGX_INT64_LEN);
@@ -75,24 +82,23 @@ ngx_http_binarize_header_cache_status(ngx_http_request_t *r,
     }
 
     value.data = p;
-    detail = NULL;
 
     switch (ctx->source) {
 
     case NGX_HTTP_BINARIZE_L1:
-        detail = "l1";
+        p = ngx_http_binarize_header_hit(p, &l1, result->expires_ms);
         break;
 
     case NGX_HTTP_BINARIZE_REDIS:
-        detail = "redis";
+        p = ngx_http_binarize_header_hit(p, &redis, result->expires_ms);
         break;
 
     case NGX_HTTP_BINARIZE_NEGATIVE:
-        detail = "negative";
+        p = ngx_http_binarize_header_hit(p, &negative, result->expires_ms);
         break;
 
     case NGX_HTTP_BINARIZE_PENDING:
-        detail = "pending";
+        p = ngx_http_binarize_header_hit(p, &pending, result->expires_ms);
         break;
 
     case NGX_HTTP_BINARIZE_COLLAPSED:
@@ -108,21 +114,47 @@ ngx_http_binarize_header_cache_status(ngx_http_request_t *r,
                         result->kept ? "; stored" : "");
     }
 
-    if (detail && result->expires_ms) {
-        ttl_s = (result->expires_ms > ngx_current_msec)
-                ? (result->expires_ms - ngx_current_msec) / 1000 : 0;
-
-        p = ngx_sprintf(p, "binarize; hit; ttl=%uL; detail=%s", ttl_s, detail);
-
-    } else if (detail) {
-        /* a record in Redis that does not expire */
-        p = ngx_sprintf(p, "binarize; hit; detail=%s", detail);
-    }
-
     value.len = p - value.data;
 
     return ngx_http_binarize_header_push(r, "Cache-Status", &value)
            ? NGX_OK : NGX_ERROR;
+}
+
+
+/* without ngx_sprintf(), which would be a tenth of a hit's instructions */
+
+static u_char *
+ngx_http_binarize_header_hit(u_char *p, ngx_str_t *detail,
+    uint64_t expires_ms)
+{
+    p = ngx_cpymem(p, "binarize; hit", sizeof("binarize; hit") - 1);
+
+    /* a record in Redis may not expire */
+
+    if (expires_ms) {
+        p = ngx_cpymem(p, "; ttl=", sizeof("; ttl=") - 1);
+        p = ngx_http_binarize_header_decimal(p,
+                          (expires_ms > ngx_current_msec)
+                          ? (expires_ms - ngx_current_msec) / 1000 : 0);
+    }
+
+    return ngx_cpymem(p, detail->data, detail->len);
+}
+
+
+static u_char *
+ngx_http_binarize_header_decimal(u_char *p, uint64_t n)
+{
+    u_char  *digit, digits[NGX_INT64_LEN];
+
+    digit = digits + NGX_INT64_LEN;
+
+    do {
+        *--digit = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n);
+
+    return ngx_cpymem(p, digit, digits + NGX_INT64_LEN - digit);
 }
 
 
@@ -146,6 +178,29 @@ ngx_http_binarize_header_etag(ngx_http_request_t *r, u_char *etag)
     r->headers_out.etag = ngx_http_binarize_header_push(r, "ETag", &value);
 
     return r->headers_out.etag ? NGX_OK : NGX_ERROR;
+}
+
+
+/* nginx' own one costs ten times as much */
+
+ngx_int_t
+ngx_http_binarize_header_last_modified(ngx_http_request_t *r, time_t time)
+{
+    ngx_str_t  value;
+
+    value.len = BINARIZE_DATE_SIZE;
+    value.data = ngx_pnalloc(r->pool, BINARIZE_DATE_SIZE);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    binarize_date(time, value.data);
+
+    r->headers_out.last_modified_time = time;
+    r->headers_out.last_modified = ngx_http_binarize_header_push(r,
+                                                   "Last-Modified", &value);
+
+    return r->headers_out.last_modified ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -257,8 +312,8 @@ ngx_http_binarize_header_retry_after(ngx_http_request_t *r, time_t seconds)
 
 
 ngx_table_elt_t *
-ngx_http_binarize_header_push(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value)
+ngx_http_binarize_header_add(ngx_http_request_t *r, const char *name,
+    size_t len, ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
 
@@ -269,7 +324,7 @@ ngx_http_binarize_header_push(ngx_http_request_t *r, const char *name,
 
     h->hash = 1;
     h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
+    h->key.len = len;
     h->value = *value;
 #if (nginx_version >= 1023000)
     h->next = NULL;
@@ -322,6 +377,7 @@ ngx_http_binarize_header_reset(ngx_http_request_t *r)
         ngx_string("Cache-Status"),
         ngx_string("Cache-Control"),
         ngx_string("ETag"),
+        ngx_string("Last-Modified"),
         ngx_string("Retry-After"),
         ngx_string("Allow"),
         ngx_null_string
@@ -345,6 +401,8 @@ ngx_http_binarize_header_reset(ngx_http_request_t *r)
     }
 
     r->headers_out.etag = NULL;
+    r->headers_out.last_modified = NULL;
+    r->headers_out.last_modified_time = -1;
     ngx_memzero(&r->headers_out.cache_control,
                 sizeof(r->headers_out.cache_control));
 }

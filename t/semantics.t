@@ -50,6 +50,14 @@ our $config = <<'CONFIG';
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
         if_modified_since off;
     }
+    location /other-page/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+        error_page 416 =200 /other-page;
+    }
+    location = /other-page {
+        max_ranges 0;
+        return 200 other;
+    }
     location ~ ^/by-id {
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
         binarize_id $arg_id;
@@ -153,6 +161,19 @@ for my $suffix ('.png', '.json', '') {
     answer_is(get("/b/$id$suffix", 'If-Match' => '"x"'),
               [412, 'ETag' => undef, 'Cache-Control' => 'no-store'],
               "412, \"$suffix\"");
+}
+
+
+=== a page in the place of a result has none of its validators
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+my $id = task(size => 500);
+
+for my $suffix ('.png', '.json') {
+    answer_is(get("/other-page/$id$suffix", Range => 'bytes=9999999-'),
+              [200, 'Content-Length' => 5, 'ETag' => undef,
+               'Last-Modified' => undef], "instead of 416, $suffix");
 }
 
 
