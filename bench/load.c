@@ -45,6 +45,7 @@ typedef struct {
     uint64_t            first;          /* ids in the place of %g */
     uint64_t            nids;
     unsigned            random:1;
+    unsigned            busy:1;
 
     pid_t               pids[MAX_PIDS];
     unsigned            npids;
@@ -80,6 +81,7 @@ usage(void)
         "  -l N      Content-Length expected (any)\n"
         "  -g A:N    %%g in the path is an id, of A to A + N - 1 in turn\n"
         "  -r        or at random\n"
+        "  -b        never sleep, so that the server need not wake it\n"
         "  -p pid    count its CPU time, may be repeated\n"
         "  -a N      run on this CPU\n");
     exit(2);
@@ -271,7 +273,7 @@ options(int argc, char **argv)
     conf.length = -1;
     conf.nids = 1;
 
-    while ((c = getopt(argc, argv, "c:t:n:w:H:m:s:l:g:rp:a:")) != -1) {
+    while ((c = getopt(argc, argv, "bc:t:n:w:H:m:s:l:g:rp:a:")) != -1) {
 
         switch (c) {
         case 'c': conf.nclients = atoi(optarg); break;
@@ -282,6 +284,7 @@ options(int argc, char **argv)
         case 's': conf.status = atoi(optarg); break;
         case 'l': conf.length = atoll(optarg); break;
         case 'r': conf.random = 1; break;
+        case 'b': conf.busy = 1; break;
 
         case 'H':
             used = strlen(conf.headers);
@@ -362,6 +365,7 @@ main(int argc, char **argv)
     begin = client_now_ns();
     end = begin + (counts ? conf.seconds : conf.warmup) * 1e9;
     last = begin;
+    now = begin;
 
     for (i = 0; i < conf.nclients && (!conf.nrequests || i < conf.nrequests);
          i++)
@@ -372,7 +376,11 @@ main(int argc, char **argv)
 
     for ( ;; ) {
 
-        n = epoll_wait(ep, events, 256, 10000);
+        n = epoll_wait(ep, events, 256, conf.busy ? 0 : 10000);
+
+        if (n == 0 && conf.busy && client_now_ns() < now + 10000000000ULL) {
+            continue;
+        }
 
         if (n == 0 || (n == -1 && errno != EINTR)) {
             fprintf(stderr, "load: no answer in 10 s\n");
