@@ -241,6 +241,7 @@ typedef struct {
     ngx_msec_t                     wait_ms;
     ngx_msec_t                     started_ms;
 
+    ngx_http_binarize_result_t    *result;     /* what it is answered with */
     ngx_http_binarize_json_t      *json;       /* being sent */
 
     ngx_http_binarize_source_e     source;

@@ -17,7 +17,6 @@ static ngx_uint_t ngx_http_binarize_error_page(ngx_http_request_t *r,
     ngx_uint_t status);
 static ngx_int_t ngx_http_binarize_send(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_str_t *body);
-static void ngx_http_binarize_release_result(void *data);
 
 
 static ngx_str_t  ngx_http_binarize_type_png = ngx_string("image/png");
@@ -30,17 +29,8 @@ ngx_int_t
 ngx_http_binarize_answer(ngx_http_request_t *r, ngx_http_binarize_ctx_t *ctx,
     ngx_http_binarize_result_t *result)
 {
-    ngx_pool_cleanup_t  *cln;
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
     result->refs++;
-
-    cln->handler = ngx_http_binarize_release_result;
-    cln->data = result;
+    ctx->result = result;
 
     if (result->problem != NGX_HTTP_BINARIZE_OK) {
         return ngx_http_binarize_answer_failure(r, ctx, result,
@@ -86,13 +76,6 @@ ngx_http_binarize_answer_problem(ngx_http_request_t *r,
 }
 
 
-static void
-ngx_http_binarize_release_result(void *data)
-{
-    ngx_http_binarize_result_release(data);
-}
-
-
 static ngx_int_t
 ngx_http_binarize_answer_result(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result)
@@ -109,6 +92,10 @@ ngx_http_binarize_answer_result(ngx_http_request_t *r,
         etag = result->etag;
         r->headers_out.content_type = ngx_http_binarize_type_png;
         r->headers_out.content_length_n = result->png_size;
+
+        if (r->method == NGX_HTTP_GET && r->headers_in.if_none_match == NULL) {
+            ngx_http_binarize_body_prefetch(result);
+        }
 
     } else {
         etag = result->json_etag;

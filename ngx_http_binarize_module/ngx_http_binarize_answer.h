@@ -9,8 +9,8 @@
 
 /*
  * Sends what the request is answered with, headers and body; keeps a
- * reference to the result until the request's pool is destroyed.  Returns
- * what a content handler returns.
+ * reference to the result until the request's pool is destroyed.  Once a
+ * request.  Returns what a content handler returns.
  */
 ngx_int_t ngx_http_binarize_answer(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result);
@@ -63,6 +63,9 @@ ngx_int_t ngx_http_binarize_header_last_modified(ngx_http_request_t *r,
 /*
  * _answer_body.c; NULL: no memory.
  */
+
+/* the first bytes of the PNG, which will be sent, into the processor's cache */
+void ngx_http_binarize_body_prefetch(ngx_http_binarize_result_t *result);
 
 /* the pieces where they lie: they stay until the request's pool is gone */
 ngx_chain_t *ngx_http_binarize_body_png(ngx_http_request_t *r,

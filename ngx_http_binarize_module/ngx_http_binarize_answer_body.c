@@ -2,10 +2,27 @@
 #include "ngx_http_binarize_answer.h"
 
 
+/* the processor reads on by itself once the copying has begun */
+#define NGX_HTTP_BINARIZE_PREFETCH_SIZE  1024
+
+
 static ngx_chain_t *ngx_http_binarize_body_link(ngx_http_request_t *r,
     binarize_span_t *spans, ngx_uint_t n);
 static ngx_int_t ngx_http_binarize_body_join(ngx_http_request_t *r,
     ngx_http_binarize_result_t *result, binarize_span_t *joined);
+
+
+void
+ngx_http_binarize_body_prefetch(ngx_http_binarize_result_t *result)
+{
+    size_t  offset, size;
+
+    size = ngx_min(result->png[0].size, NGX_HTTP_BINARIZE_PREFETCH_SIZE);
+
+    for (offset = 0; offset < size; offset += 64) {
+        __builtin_prefetch(result->png[0].data + offset);
+    }
+}
 
 
 ngx_chain_t *

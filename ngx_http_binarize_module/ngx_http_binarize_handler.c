@@ -22,19 +22,22 @@ static ngx_http_binarize_result_t *ngx_http_binarize_lookup(
 static ngx_int_t ngx_http_binarize_wait(ngx_http_request_t *r,
     ngx_http_binarize_loc_conf_t *conf, ngx_http_binarize_ctx_t *ctx);
 static void ngx_http_binarize_on_cleanup(void *data);
+static void ngx_http_binarize_on_end(void *data);
 
 
 ngx_int_t
 ngx_http_binarize_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                      rc;
+    ngx_int_t                      rc, id;
     ngx_pool_cleanup_t            *cln;
     ngx_http_binarize_ctx_t       *ctx;
+    ngx_http_binarize_zone_t      *zone;
     ngx_http_binarize_result_t    *result;
     ngx_http_binarize_problem_e    problem;
     ngx_http_binarize_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_binarize_module);
+    zone = conf->zone->data;
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
@@ -46,7 +49,7 @@ ngx_http_binarize_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    cln->handler = ngx_http_binarize_metric_request;
+    cln->handler = ngx_http_binarize_on_end;
 
     ctx = cln->data;
     ngx_memzero(ctx, sizeof(*ctx));
@@ -61,17 +64,27 @@ ngx_http_binarize_handler(ngx_http_request_t *r)
     ctx->conf = conf;
     ctx->started_ms = ngx_current_msec;
 
-    rc = ngx_http_binarize_parse_id(r, conf, ctx);
+    /*
+     * What the id leads to has not been used lately: the processor fetches it
+     * while other things are done, the index first, then what it points to.
+     */
+
+    id = ngx_http_binarize_parse_id(r, conf, ctx);
+
+    if (id == NGX_OK) {
+        ngx_http_binarize_zone_key(zone, conf->ns_digest, ctx->guid, ctx->key);
+        binarize_store_prefetch_index(zone->store, ctx->key);
+    }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return ngx_http_binarize_purge_handler(r, ctx, rc);
     }
 
-    if (rc == NGX_ERROR) {
+    if (id == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (rc != NGX_OK) {
+    if (id != NGX_OK) {
         return ngx_http_binarize_answer_problem(r, ctx,
                                                 NGX_HTTP_BINARIZE_BAD_ID);
     }
@@ -84,8 +97,7 @@ ngx_http_binarize_handler(ngx_http_request_t *r)
 
     ngx_http_binarize_parse_wait(r, conf, ctx);
 
-    ngx_http_binarize_zone_key(conf->zone->data, conf->ns_digest, ctx->guid,
-                               ctx->key);
+    ngx_http_binarize_zone_prefetch(zone, ctx->key);
 
     result = ngx_http_binarize_lookup(r, conf, ctx);
 
@@ -375,6 +387,21 @@ static void
 ngx_http_binarize_on_cleanup(void *data)
 {
     ngx_http_binarize_flight_leave(data);
+}
+
+
+/* of the request's pool: nothing of the answer is needed any more */
+
+static void
+ngx_http_binarize_on_end(void *data)
+{
+    ngx_http_binarize_ctx_t *ctx = data;
+
+    ngx_http_binarize_metric_request(ctx);
+
+    if (ctx->result) {
+        ngx_http_binarize_result_release(ctx->result);
+    }
 }
 
 

@@ -73,15 +73,11 @@ ngx_http_binarize_result_of_entry_locked(ngx_http_binarize_zone_t *zone,
 {
     size_t                       i, n;
     u_char                      *p;
-    binarize_span_t              pieces[8];
+    binarize_span_t              first, pieces[8];
     ngx_http_binarize_result_t  *result;
 
-    n = 0;
-
-    if (entry->payload_size) {
-        n = binarize_store_payload(zone->store, entry, 0, entry->payload_size,
-                                   NULL, 0);
-    }
+    n = binarize_store_payload(zone->store, entry, 0, entry->payload_size,
+                               &first, 1);
 
     result = ngx_http_binarize_result_create(pool, n);
     if (result == NULL) {
@@ -107,8 +103,12 @@ ngx_http_binarize_result_of_entry_locked(ngx_http_binarize_zone_t *zone,
     ngx_memcpy(result->json_etag, entry->meta.json_etag, BINARIZE_ETAG_SIZE);
 
     if (entry->payload_size) {
-        (void) binarize_store_payload(zone->store, entry, 0,
-                                      entry->payload_size, result->png, n);
+        result->png[0] = first;
+
+        if (n > 1) {
+            (void) binarize_store_payload(zone->store, entry, 0,
+                                          entry->payload_size, result->png, n);
+        }
 
         ngx_http_binarize_zone_pin_locked(zone, entry);
 

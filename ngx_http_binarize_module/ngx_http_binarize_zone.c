@@ -472,6 +472,14 @@ ngx_http_binarize_zone_flights(ngx_http_binarize_zone_t *zone, u_char *key)
 
 
 void
+ngx_http_binarize_zone_prefetch(ngx_http_binarize_zone_t *zone, u_char *key)
+{
+    __builtin_prefetch(&zone->pins[binarize_store_prefetch(zone->store, key,
+                                                       ngx_process_slot)], 1);
+}
+
+
+void
 ngx_http_binarize_zone_pin_locked(ngx_http_binarize_zone_t *zone,
     binarize_store_entry_t *entry)
 {

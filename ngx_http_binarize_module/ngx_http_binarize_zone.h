@@ -133,6 +133,10 @@ void ngx_http_binarize_zone_key(ngx_http_binarize_zone_t *zone,
 ngx_http_binarize_shm_flight_t *ngx_http_binarize_zone_flights(
     ngx_http_binarize_zone_t *zone, u_char *key);
 
+/* what a lookup and a pin will need is on its way to the processor's cache */
+void ngx_http_binarize_zone_prefetch(ngx_http_binarize_zone_t *zone,
+    u_char *key);
+
 /* pins for this worker; the mutex is held */
 void ngx_http_binarize_zone_pin_locked(ngx_http_binarize_zone_t *zone,
     binarize_store_entry_t *entry);

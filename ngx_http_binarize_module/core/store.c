@@ -263,6 +263,42 @@ binarize_store_lookup(binarize_store_t *store,
 }
 
 
+void
+binarize_store_prefetch_index(const binarize_store_t *store,
+    const unsigned char key[BINARIZE_STORE_KEY_SIZE])
+{
+    __builtin_prefetch(binarize_store_bucket(store, key));
+}
+
+
+uint32_t
+binarize_store_prefetch(const binarize_store_t *store,
+    const unsigned char key[BINARIZE_STORE_KEY_SIZE], unsigned slot)
+{
+    uint32_t                       block;
+    const binarize_store_entry_t  *entry;
+
+    /* others may change it: any number within the memory will do */
+
+    block = __atomic_load_n(binarize_store_bucket(store, key),
+                            __ATOMIC_RELAXED);
+
+    if (block == 0 || block > store->nblocks || slot >= BINARIZE_STORE_SLOTS) {
+        return 0;
+    }
+
+    entry = binarize_store_entry(store, block);
+
+    __builtin_prefetch(entry, 1);
+    __builtin_prefetch(&entry->meta, 0);
+    __builtin_prefetch(&entry->meta.json_etag, 0);
+    __builtin_prefetch(&entry->pins[slot / 64], 1);
+    __builtin_prefetch(&binarize_store_map(store)[block], 0);
+
+    return block;
+}
+
+
 binarize_store_ref_t
 binarize_store_ref(const binarize_store_t *store,
     const binarize_store_entry_t *entry)

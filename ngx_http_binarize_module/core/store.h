@@ -232,7 +232,17 @@ void binarize_store_recover(binarize_store_t *store);
 binarize_store_entry_t *binarize_store_lookup(binarize_store_t *store,
     const unsigned char key[BINARIZE_STORE_KEY_SIZE], uint64_t now_ms);
 
-/* the same, but also finds what has expired and counts nothing; locked */
+/*
+ * Has the processor read what a lookup of key and a pin by slot will look at,
+ * while the caller still does something else: first the index, then, a while
+ * later, the entry.  Returns the block of what may be it, or 0.  Not locked.
+ */
+void binarize_store_prefetch_index(const binarize_store_t *store,
+    const unsigned char key[BINARIZE_STORE_KEY_SIZE]);
+uint32_t binarize_store_prefetch(const binarize_store_t *store,
+    const unsigned char key[BINARIZE_STORE_KEY_SIZE], unsigned slot);
+
+/* as lookup, but also finds what has expired and counts nothing; locked */
 binarize_store_entry_t *binarize_store_peek(binarize_store_t *store,
     const unsigned char key[BINARIZE_STORE_KEY_SIZE]);
 

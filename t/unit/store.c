@@ -290,11 +290,18 @@ test_put_and_get(void **state)
     memcpy(meta.etag, "0123456789abcdef0123456789abcdef", 32);
 
     assert_null(binarize_store_lookup(f.store, key, 50));
+    binarize_store_prefetch_index(f.store, key);
+    assert_int_equal(binarize_store_prefetch(f.store, key, 1), 0);
 
     assert_int_equal(binarize_store_put(f.store, key, BINARIZE_STORE_NEGATIVE,
                                         (const unsigned char *) "{\"a\":1}", 7,
                                         &meta, 1, 50, &entry),
                      BINARIZE_OK);
+
+    assert_int_equal(binarize_store_prefetch(f.store, key, 1),
+                     binarize_store_ref(f.store, entry).index);
+    assert_int_equal(binarize_store_prefetch(f.store, key,
+                                             BINARIZE_STORE_SLOTS), 0);
 
     assert_ptr_equal(binarize_store_lookup(f.store, key, 99), entry);
     assert_int_equal(entry->kind, BINARIZE_STORE_NEGATIVE);
