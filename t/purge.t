@@ -46,7 +46,7 @@ our $http = <<'CONFIG';
     binarize_zone second:8m;
     binarize_cache main;
     binarize_max_size 2m;
-    binarize_redis redis://$TEST_NGINX_REDIS timeout=3s;
+    binarize_redis redis://$TEST_NGINX_REDIS timeout=10s;
     binarize_negative_valid 60s;
     binarize_purge on;
 CONFIG
@@ -63,9 +63,13 @@ our $config = <<"CONFIG";
         $pass
         binarize_redis redis://\$TEST_NGINX_REPLICA prefix=other:;
     }
+    location /hung/ {
+        $pass
+        binarize_redis redis://\$TEST_NGINX_REDIS timeout=300ms;
+    }
     location /mute/ {
         $pass
-        binarize_redis redis://mute:pass\@\$TEST_NGINX_REDIS timeout=3s
+        binarize_redis redis://mute:pass\@\$TEST_NGINX_REDIS timeout=10s
                        prefix=mute:;
     }
 CONFIG
@@ -329,8 +333,9 @@ for my $at ('mute', 'replica') {
 $id = task();
 get("/b/$id");
 main::stored($id);
+get("/hung/$id");
 $redis->freeze();
-problem_is(main::purge("/b/$id"), 503, 'not-purged', 'a Redis that hangs',
+problem_is(main::purge("/hung/$id"), 503, 'not-purged', 'a Redis that hangs',
            'Retry-After' => qr/^[1-9]\d*$/);
 $redis->thaw();
 
@@ -349,7 +354,7 @@ $redis->freeze();
 begin("/b/$id", -method => 'PURGE')->leave();
 my $waits = begin("/b/$id", -method => 'PURGE');
 my @old = nginx_workers();
-get('/b/x') for 1 .. 8;
+get('/b/x') for 1 .. 2;
 nginx_signal('HUP');
 $redis->thaw();
 
