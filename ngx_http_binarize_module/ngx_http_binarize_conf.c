@@ -16,6 +16,10 @@ static ngx_int_t ngx_http_binarize_merge_ssl(ngx_conf_t *cf,
     ngx_http_binarize_loc_conf_t *prev, ngx_http_binarize_loc_conf_t *conf);
 static ngx_int_t ngx_http_binarize_set_ssl(ngx_conf_t *cf,
     ngx_http_binarize_loc_conf_t *conf);
+static ngx_int_t ngx_http_binarize_set_ssl_ctx(ngx_conf_t *cf,
+    ngx_http_binarize_loc_conf_t *conf, ngx_ssl_t *ssl);
+static ngx_int_t ngx_http_binarize_set_ssl_verify(ngx_conf_t *cf,
+    ngx_http_binarize_loc_conf_t *conf, ngx_ssl_t *ssl);
 #endif
 
 
@@ -292,9 +296,20 @@ ngx_http_binarize_merge_ssl(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *prev,
 }
 
 
+/* names the directive in what nginx says of its value */
+
+static u_char *
+ngx_http_binarize_ssl_log(ngx_log_t *log, u_char *buf, size_t len)
+{
+    return ngx_snprintf(buf, len, " in \"%s\"", log->data);
+}
+
+
 static ngx_int_t
 ngx_http_binarize_set_ssl(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *conf)
 {
+    ngx_int_t            rc;
+    ngx_log_t            log;
     ngx_ssl_t           *ssl;
     ngx_pool_cleanup_t  *cln;
 
@@ -303,7 +318,11 @@ ngx_http_binarize_set_ssl(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *conf)
         return NGX_ERROR;
     }
 
-    ssl->log = cf->log;
+    log = *cf->log;
+    log.handler = ngx_http_binarize_ssl_log;
+    log.data = "binarize_pass";
+
+    ssl->log = &log;
     conf->upstream.ssl = ssl;
 
     if (ngx_ssl_create(ssl, conf->ssl_protocols, NULL) != NGX_OK) {
@@ -319,9 +338,25 @@ ngx_http_binarize_set_ssl(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *conf)
     cln->handler = ngx_ssl_cleanup_ctx;
     cln->data = ssl;
 
+    rc = ngx_http_binarize_set_ssl_ctx(cf, conf, ssl);
+
+    ssl->log = cf->log;
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_set_ssl_ctx(ngx_conf_t *cf,
+    ngx_http_binarize_loc_conf_t *conf, ngx_ssl_t *ssl)
+{
+    ssl->log->data = "binarize_ssl_ciphers";
+
     if (ngx_ssl_ciphers(cf, ssl, &conf->ssl_ciphers, 0) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    ssl->log->data = "binarize_ssl_certificate";
 
     if (conf->ssl_certificate.len) {
 
@@ -341,34 +376,54 @@ ngx_http_binarize_set_ssl(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *conf)
         }
     }
 
-    if (conf->upstream.ssl_verify) {
-
-        /* an empty name only sets the verification up */
-
-        if (ngx_ssl_trusted_certificate(cf, ssl,
-                                        &conf->ssl_trusted_certificate,
-                                        conf->ssl_verify_depth)
-            != NGX_OK
-            || ngx_ssl_crl(cf, ssl, &conf->ssl_crl) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        if (conf->ssl_trusted_certificate.len == 0
-            && SSL_CTX_set_default_verify_paths(ssl->ctx) != 1)
-        {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "binarize_ssl_verify: the system's bundle of "
-                          "certificates can not be loaded");
-            return NGX_ERROR;
-        }
+    if (conf->upstream.ssl_verify
+        && ngx_http_binarize_set_ssl_verify(cf, conf, ssl) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
+
+    ssl->log->data = "binarize_ssl_session_reuse";
 
     if (ngx_ssl_client_session_cache(cf, ssl,
                                      conf->upstream.ssl_session_reuse)
-        != NGX_OK
-        || ngx_ssl_conf_commands(cf, ssl, conf->ssl_conf_commands) != NGX_OK)
+        != NGX_OK)
     {
+        return NGX_ERROR;
+    }
+
+    ssl->log->data = "binarize_ssl_conf_command";
+
+    return ngx_ssl_conf_commands(cf, ssl, conf->ssl_conf_commands);
+}
+
+
+static ngx_int_t
+ngx_http_binarize_set_ssl_verify(ngx_conf_t *cf,
+    ngx_http_binarize_loc_conf_t *conf, ngx_ssl_t *ssl)
+{
+    ssl->log->data = "binarize_ssl_trusted_certificate";
+
+    /* an empty name only sets the verification up */
+
+    if (ngx_ssl_trusted_certificate(cf, ssl, &conf->ssl_trusted_certificate,
+                                    conf->ssl_verify_depth)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ssl->log->data = "binarize_ssl_crl";
+
+    if (ngx_ssl_crl(cf, ssl, &conf->ssl_crl) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (conf->ssl_trusted_certificate.len == 0
+        && SSL_CTX_set_default_verify_paths(ssl->ctx) != 1)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "binarize_ssl_verify: the system's bundle of "
+                      "certificates can not be loaded");
         return NGX_ERROR;
     }
 

@@ -437,6 +437,7 @@ main::accepted(pair('CRED', 'PASS', 'PASS binarize_wait 3s; '
 --- config
 --- perl
 for my $line ("binarize_ssl_trusted_certificate $main::nosuch;",
+              'binarize_ssl_conf_command Protocol x;',
               'binarize_ssl_trusted_certificate DIR/nopng;',
               "binarize_ssl_crl $main::nosuch;", 'binarize_ssl_ciphers nosuch;',
               "binarize_ssl_certificate $main::nosuch;",
@@ -448,8 +449,11 @@ for my $line ("binarize_ssl_trusted_certificate $main::nosuch;",
         . 'binarize_pass https://127.0.0.1:1/a; }');
     my @lines = grep { /\[emerg\]/ } split /\n/, $said;
 
+    my ($directive) = $line =~ /(\w+)/;
+
     isnt($status, 0, "$line refused");
-    is(scalar(@lines), 1, 'by one line') or diag($said);
+    ok(@lines == 1 && $lines[0] =~ /\b$directive/,
+       "by one line, which names $directive") or diag($said);
 }
 
 
