@@ -12,6 +12,7 @@
 
 static ngx_uint_t ngx_http_binarize_keep_polled(
     ngx_http_binarize_flight_t *flight);
+static void ngx_http_binarize_keep_on_sent(void *data);
 static ngx_msec_t ngx_http_binarize_keep_ms(
     ngx_http_binarize_flight_t *flight, ngx_http_binarize_result_t *result,
     binarize_store_kind_e kind, uint32_t repeat);
@@ -169,10 +170,9 @@ void
 ngx_http_binarize_keep_l2(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result)
 {
-    u_char                        *p;
-    ngx_uint_t                     i;
-    binarize_record_t              record;
-    ngx_http_binarize_loc_conf_t  *conf;
+    binarize_record_t               record;
+    ngx_http_binarize_loc_conf_t   *conf;
+    ngx_http_binarize_redis_body_t  png;
 
     conf = flight->conf;
 
@@ -185,24 +185,14 @@ ngx_http_binarize_keep_l2(ngx_http_binarize_flight_t *flight,
 
     ngx_memzero(&record, sizeof(record));
 
-    p = NULL;
-    record.png = result->png[0];
+    /* it lies in the result until it is sent */
 
-    if (result->npieces > 1) {
-        p = ngx_alloc(result->png_size, flight->log);
-        if (p == NULL) {
-            return;
-        }
+    png.spans = result->png;
+    png.nspans = result->npieces;
+    png.release = ngx_http_binarize_keep_on_sent;
+    png.data = result;
 
-        record.png.data = p;
-        record.png.size = result->png_size;
-
-        for (i = 0; i < result->npieces; i++) {
-            p = ngx_cpymem(p, result->png[i].data, result->png[i].size);
-        }
-
-        p = (u_char *) record.png.data;
-    }
+    result->refs++;
 
     record.doc.data = result->doc.data;
     record.doc.size = result->doc.len;
@@ -213,7 +203,7 @@ ngx_http_binarize_keep_l2(ngx_http_binarize_flight_t *flight,
     record.unpadded = result->unpadded;
 
     if (ngx_http_binarize_l2_put(conf->redis, &conf->ns, flight->guid,
-                                 &record, conf->valid_s)
+                                 &record, &png, conf->valid_s)
         == NGX_OK)
     {
         result->kept = 1;
@@ -224,10 +214,13 @@ ngx_http_binarize_keep_l2(ngx_http_binarize_flight_t *flight,
         ngx_http_binarize_metric_inc(flight->zone,
                                     NGX_HTTP_BINARIZE_M_REDIS_STORE_UNUSABLE);
     }
+}
 
-    if (p) {
-        ngx_free(p);
-    }
+
+static void
+ngx_http_binarize_keep_on_sent(void *data)
+{
+    ngx_http_binarize_result_release(data);
 }
 
 

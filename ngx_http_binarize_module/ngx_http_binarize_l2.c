@@ -44,9 +44,13 @@ static ngx_int_t ngx_http_binarize_l2_found(ngx_http_binarize_l2_op_t *op,
 static ngx_int_t ngx_http_binarize_l2_read(ngx_http_binarize_l2_op_t *op,
     redisReply *reply, binarize_record_t *record);
 static void ngx_http_binarize_l2_release(ngx_http_binarize_l2_op_t *op);
+static ngx_int_t ngx_http_binarize_l2_put_record(
+    ngx_http_binarize_redis_t *redis, ngx_str_t *ns, u_char *guid,
+    binarize_record_t *record, ngx_http_binarize_redis_body_t *png,
+    time_t valid_s);
 static ngx_int_t ngx_http_binarize_l2_put_command(
     ngx_http_binarize_redis_t *redis, ngx_http_binarize_l2_put_t *put,
-    ngx_uint_t argc, ngx_str_t *args, ngx_chain_t *last);
+    ngx_uint_t argc, ngx_str_t *args, ngx_http_binarize_redis_body_t *body);
 static void ngx_http_binarize_l2_on_put(void *data, ngx_int_t rc,
     redisReply *reply);
 
@@ -343,27 +347,27 @@ ngx_http_binarize_l2_release(ngx_http_binarize_l2_op_t *op)
 
 ngx_int_t
 ngx_http_binarize_l2_put(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
-    u_char *guid, binarize_record_t *record, time_t valid_s)
+    u_char *guid, binarize_record_t *record,
+    ngx_http_binarize_redis_body_t *png, time_t valid_s)
 {
-    ngx_buf_t    b;
-    ngx_chain_t  png;
+    ngx_int_t  rc;
 
-    ngx_memzero(&b, sizeof(ngx_buf_t));
+    rc = ngx_http_binarize_l2_put_record(redis, ns, guid, record, png,
+                                         valid_s);
 
-    b.pos = (u_char *) record->png.data;
-    b.last = b.pos + record->png.size;
+    if (png->release) {
+        png->release(png->data);
+        png->release = NULL;
+    }
 
-    png.buf = &b;
-    png.next = NULL;
-
-    return ngx_http_binarize_l2_put_chain(redis, ns, guid, record, &png,
-                                          valid_s);
+    return rc;
 }
 
 
-ngx_int_t
-ngx_http_binarize_l2_put_chain(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
-    u_char *guid, binarize_record_t *record, ngx_chain_t *png, time_t valid_s)
+static ngx_int_t
+ngx_http_binarize_l2_put_record(ngx_http_binarize_redis_t *redis,
+    ngx_str_t *ns, u_char *guid, binarize_record_t *record,
+    ngx_http_binarize_redis_body_t *png, time_t valid_s)
 {
     char                         stored[BINARIZE_STORED_SIZE];
     u_char                      *key, seconds[NGX_TIME_T_LEN];
@@ -460,7 +464,7 @@ ngx_http_binarize_l2_put_chain(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
 static ngx_int_t
 ngx_http_binarize_l2_put_command(ngx_http_binarize_redis_t *redis,
     ngx_http_binarize_l2_put_t *put, ngx_uint_t argc, ngx_str_t *args,
-    ngx_chain_t *last)
+    ngx_http_binarize_redis_body_t *body)
 {
     size_t                           argvlen[12];
     const char                      *argv[12];
@@ -478,7 +482,7 @@ ngx_http_binarize_l2_put_command(ngx_http_binarize_redis_t *redis,
     call->data = put;
     call->kind = NGX_HTTP_BINARIZE_REDIS_WRITE;
 
-    if (ngx_http_binarize_redis_command(redis, call, argc, argv, argvlen, last)
+    if (ngx_http_binarize_redis_command(redis, call, argc, argv, argvlen, body)
         != NGX_OK)
     {
         return NGX_DECLINED;

@@ -50,17 +50,14 @@ void ngx_http_binarize_l2_free(void *owner);
 
 /*
  * Replaces the key by the record, to expire after valid_s seconds, in one
- * transaction; the record is copied.  Nobody is told how it ends: failures
- * are counted, and logged once per change of state.
+ * transaction.  The record is copied, but record->png is not looked at: that
+ * is png, which is released in any case.  Nobody is told how it ends:
+ * failures are counted, and logged once per change of state.
  * Returns NGX_OK if the commands are on their way, else NGX_DECLINED.
  */
 ngx_int_t ngx_http_binarize_l2_put(ngx_http_binarize_redis_t *redis,
-    ngx_str_t *ns, u_char *guid, binarize_record_t *record, time_t valid_s);
-
-/* The same with the PNG in pieces in memory; record->png is not looked at. */
-ngx_int_t ngx_http_binarize_l2_put_chain(ngx_http_binarize_redis_t *redis,
-    ngx_str_t *ns, u_char *guid, binarize_record_t *record, ngx_chain_t *png,
-    time_t valid_s);
+    ngx_str_t *ns, u_char *guid, binarize_record_t *record,
+    ngx_http_binarize_redis_body_t *png, time_t valid_s);
 
 /* The etag of a record: SHA-256 of png, truncated, hex. */
 void ngx_http_binarize_l2_etag(const binarize_span_t *png,

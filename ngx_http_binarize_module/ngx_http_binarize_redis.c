@@ -255,25 +255,29 @@ ngx_http_binarize_redis_write_refused(ngx_http_binarize_redis_t *redis)
 ngx_int_t
 ngx_http_binarize_redis_command(ngx_http_binarize_redis_t *redis,
     ngx_http_binarize_redis_call_t *call, ngx_uint_t argc, const char **argv,
-    const size_t *argvlen, ngx_chain_t *last)
+    const size_t *argvlen, ngx_http_binarize_redis_body_t *body)
 {
-    if (!redis->running || (redis->failing && !redis->ready)) {
-        return NGX_DECLINED;
-    }
-
-    if (redis->adapter == NULL) {
-
+    if (redis->running && redis->adapter == NULL
+        && (!redis->failing || redis->ready))
+    {
         /* the connection has just come to a clean end */
 
         ngx_http_binarize_redis_connect(redis);
+    }
 
-        if (redis->adapter == NULL) {
-            return NGX_DECLINED;
+    if (!redis->running || redis->adapter == NULL
+        || (redis->failing && !redis->ready))
+    {
+        if (body) {
+            body->release(body->data);
+            body->release = NULL;
         }
+
+        return NGX_DECLINED;
     }
 
     if (ngx_http_binarize_redis_adapter_command(redis->adapter, call, argc,
-                                                argv, argvlen, last)
+                                                argv, argvlen, body)
         != NGX_OK)
     {
         return NGX_DECLINED;

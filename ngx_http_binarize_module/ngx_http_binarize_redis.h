@@ -12,6 +12,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <hiredis/hiredis.h>
+#include "core/binarize.h"
 
 
 #define NGX_HTTP_BINARIZE_REDIS_REPLY_MAX  65536
@@ -69,6 +70,19 @@ struct ngx_http_binarize_redis_call_s {
     size_t                               expected;  /* size of the reply */
     ngx_msec_t                           issued;
 };
+
+
+/*
+ * The last argument of a command, in pieces; they are where they are until
+ * release(data) is called, once, whatever becomes of the command, maybe from
+ * inside.  The callee sets release to NULL when it has taken care of that.
+ */
+typedef struct {
+    const binarize_span_t               *spans;
+    ngx_uint_t                           nspans;
+    void                               (*release)(void *data);
+    void                                *data;
+} ngx_http_binarize_redis_body_t;
 
 
 /* Lua, from redis/ by way of ngx_http_binarize_scripts.h */
@@ -142,16 +156,16 @@ ngx_uint_t ngx_http_binarize_redis_write_refused(
     ngx_http_binarize_redis_t *redis);
 
 /*
- * Issues a command.  The arguments are copied, last, if not NULL, is the last
- * one in pieces in memory.  The handler is not called
- * from inside.  The answer comes within the endpoint's time-out, or not at
- * all: the time-out is the longest silence of a Redis that owes answers.
+ * Issues a command.  The arguments are copied; body, if not NULL, is the last
+ * one.  The handler is not called from inside.  The answer comes within the
+ * endpoint's time-out, or not at all: the time-out is the longest silence of a
+ * Redis that owes answers.
  * Returns NGX_OK; or NGX_DECLINED if there is no usable connection: then the
  * handler is not called.
  */
 ngx_int_t ngx_http_binarize_redis_command(ngx_http_binarize_redis_t *redis,
     ngx_http_binarize_redis_call_t *call, ngx_uint_t argc, const char **argv,
-    const size_t *argvlen, ngx_chain_t *last);
+    const size_t *argvlen, ngx_http_binarize_redis_body_t *body);
 
 /*
  * Runs a script, with its text only if Redis does not have it yet.  args are

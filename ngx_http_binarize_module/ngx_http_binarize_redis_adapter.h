@@ -68,13 +68,13 @@ ngx_http_binarize_redis_adapter_t *ngx_http_binarize_redis_adapter_connect(
 
 /*
  * Queues a command, call may be NULL for one that has no reply of its own
- * (SUBSCRIBE).  The last argument comes from the chain if that is not NULL.
+ * (SUBSCRIBE).  The last argument is the body if that is not NULL.
  * Returns NGX_OK; or NGX_ERROR: then the connection is about to close.
  */
 ngx_int_t ngx_http_binarize_redis_adapter_command(
     ngx_http_binarize_redis_adapter_t *adapter,
     ngx_http_binarize_redis_call_t *call, ngx_uint_t argc, const char **argv,
-    const size_t *argvlen, ngx_chain_t *last);
+    const size_t *argvlen, ngx_http_binarize_redis_body_t *body);
 
 /* where what was queued last ends, in bytes since the connection was made */
 uint64_t ngx_http_binarize_redis_adapter_position(

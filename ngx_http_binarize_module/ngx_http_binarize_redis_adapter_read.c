@@ -8,8 +8,12 @@
 
 #define NGX_HTTP_BINARIZE_REDIS_READ_SIZE   65536
 
+/* read along with the rest of a large string: the end of its reply, and the
+   beginning of the next one, of which the strings are copied */
+#define NGX_HTTP_BINARIZE_REDIS_READ_AHEAD  16384
+
 /* a turn of the event loop reads no more from one connection */
-#define NGX_HTTP_BINARIZE_REDIS_READS       32
+#define NGX_HTTP_BINARIZE_REDIS_READ_TURN   (512 * 1024)
 
 
 /* exported by hiredis, but declared in its private header only */
@@ -17,7 +21,9 @@ void redisProcessCallbacks(redisAsyncContext *ac);
 
 
 static ngx_int_t ngx_http_binarize_redis_adapter_read(
-    ngx_http_binarize_redis_adapter_t *adapter);
+    ngx_http_binarize_redis_adapter_t *adapter, size_t *left);
+static ssize_t ngx_http_binarize_redis_adapter_recv(
+    ngx_http_binarize_redis_adapter_t *adapter, u_char *p, size_t size);
 static ssize_t ngx_http_binarize_redis_adapter_reply_start(void *data,
     u_char type);
 static ngx_int_t ngx_http_binarize_redis_adapter_feed(void *data,
@@ -59,8 +65,8 @@ ngx_http_binarize_redis_adapter_read_init(
 void
 ngx_http_binarize_redis_adapter_on_read(ngx_event_t *rev)
 {
+    size_t                              left;
     ngx_int_t                           rc;
-    ngx_uint_t                          n;
     ngx_connection_t                   *c;
     ngx_http_binarize_redis_adapter_t  *adapter;
 
@@ -75,14 +81,11 @@ ngx_http_binarize_redis_adapter_on_read(ngx_event_t *rev)
 
     adapter->depth++;
 
-    for (n = 0; n < NGX_HTTP_BINARIZE_REDIS_READS; n++) {
+    left = NGX_HTTP_BINARIZE_REDIS_READ_TURN;
 
-        rc = ngx_http_binarize_redis_adapter_read(adapter);
-
-        if (rc != NGX_OK || !rev->ready) {
-            break;
-        }
-    }
+    do {
+        rc = ngx_http_binarize_redis_adapter_read(adapter, &left);
+    } while (rc == NGX_OK && left && rev->ready);
 
     if (!adapter->dead && !adapter->closing) {
 
@@ -105,25 +108,18 @@ ngx_http_binarize_redis_adapter_on_read(ngx_event_t *rev)
 /* NGX_OK: there may be more; NGX_AGAIN; NGX_DONE: closing or closed */
 
 static ngx_int_t
-ngx_http_binarize_redis_adapter_read(ngx_http_binarize_redis_adapter_t *adapter)
+ngx_http_binarize_redis_adapter_read(ngx_http_binarize_redis_adapter_t *adapter,
+    size_t *left)
 {
-    u_char            *p;
-    size_t             room;
-    ssize_t            n;
-    ngx_int_t          rc;
-    ngx_connection_t  *c;
-
-    c = adapter->connection;
+    u_char    *p;
+    size_t     room, size;
+    ssize_t    n;
+    ngx_int_t  rc;
 
     room = ngx_http_binarize_redis_frame_room(&adapter->frame, &p);
+    room = ngx_min(room, *left);
 
-    if (room) {
-        n = c->recv(c, p, room);
-
-    } else {
-        p = ngx_http_binarize_redis_read_buffer;
-        n = c->recv(c, p, NGX_HTTP_BINARIZE_REDIS_READ_SIZE);
-    }
+    n = ngx_http_binarize_redis_adapter_recv(adapter, p, room);
 
     if (n == NGX_AGAIN) {
         return NGX_AGAIN;
@@ -139,12 +135,23 @@ ngx_http_binarize_redis_adapter_read(ngx_http_binarize_redis_adapter_t *adapter)
     adapter->seen = ngx_current_msec;
     adapter->stats->received += n;
 
+    size = (size_t) n;
+    *left -= ngx_min(size, *left);
+
     if (room) {
-        ngx_http_binarize_redis_frame_filled(&adapter->frame, n);
-        return NGX_OK;
+        room = ngx_min(room, size);
+        size -= room;
+
+        ngx_http_binarize_redis_frame_filled(&adapter->frame, room);
+
+        if (size == 0) {
+            return NGX_OK;
+        }
     }
 
-    rc = ngx_http_binarize_redis_frame_process(&adapter->frame, p, n);
+    rc = ngx_http_binarize_redis_frame_process(&adapter->frame,
+                                          ngx_http_binarize_redis_read_buffer,
+                                          size);
 
     adapter->stats->oversize += adapter->frame.oversize;
     adapter->frame.oversize = 0;
@@ -157,6 +164,39 @@ ngx_http_binarize_redis_adapter_read(ngx_http_binarize_redis_adapter_t *adapter)
     }
 
     return (rc == NGX_OK) ? NGX_OK : NGX_DONE;
+}
+
+
+/* to p as much as has room there, then into the buffer */
+
+static ssize_t
+ngx_http_binarize_redis_adapter_recv(ngx_http_binarize_redis_adapter_t *adapter,
+    u_char *p, size_t size)
+{
+    ngx_buf_t          bufs[2];
+    ngx_chain_t        chain[2];
+    ngx_connection_t  *c;
+
+    c = adapter->connection;
+
+    if (size == 0) {
+        return c->recv(c, ngx_http_binarize_redis_read_buffer,
+                       NGX_HTTP_BINARIZE_REDIS_READ_SIZE);
+    }
+
+    ngx_memzero(bufs, sizeof(bufs));
+
+    bufs[0].last = p;
+    bufs[0].end = p + size;
+    chain[0].buf = &bufs[0];
+    chain[0].next = &chain[1];
+
+    bufs[1].last = ngx_http_binarize_redis_read_buffer;
+    bufs[1].end = bufs[1].last + NGX_HTTP_BINARIZE_REDIS_READ_AHEAD;
+    chain[1].buf = &bufs[1];
+    chain[1].next = NULL;
+
+    return c->recv_chain(c, chain, 0);
 }
 
 

@@ -6,32 +6,84 @@
 #include "ngx_http_binarize_redis_adapter_private.h"
 
 
+/* a turn of the event loop sends no more on one connection */
+#define NGX_HTTP_BINARIZE_REDIS_SEND_TURN  (512 * 1024)
+
+/* what is smaller is copied: it goes out along with what is around it */
+#define NGX_HTTP_BINARIZE_REDIS_BORROW     (64 * 1024)
+
+/* "$18446744073709551615\r\n" and the end of the argument */
+#define NGX_HTTP_BINARIZE_REDIS_HEADER     (1 + NGX_INT64_LEN + 4)
+
+
+static ngx_int_t ngx_http_binarize_redis_adapter_queue(
+    ngx_http_binarize_redis_adapter_t *adapter, ngx_uint_t argc,
+    const char **argv, const size_t *argvlen,
+    ngx_http_binarize_redis_body_t *body);
+static ngx_int_t ngx_http_binarize_redis_adapter_queue_body(
+    ngx_http_binarize_redis_adapter_t *adapter,
+    ngx_http_binarize_redis_body_t *body);
+static u_char *ngx_http_binarize_redis_adapter_number(u_char *p, u_char type,
+    size_t n);
+
+
 ngx_int_t
 ngx_http_binarize_redis_adapter_command(
     ngx_http_binarize_redis_adapter_t *adapter,
     ngx_http_binarize_redis_call_t *call, ngx_uint_t argc, const char **argv,
-    const size_t *argvlen, ngx_chain_t *last)
+    const size_t *argvlen, ngx_http_binarize_redis_body_t *body)
 {
-    u_char                            *p, *start;
-    size_t                             size, last_size;
-    ngx_uint_t                         i;
-    ngx_chain_t                       *cl;
+    size_t             queued;
+    ngx_uint_t         closing;
 
     /* what hiredis sees of a command: it keeps the order of the callbacks */
-    static const char                  tag[] = "*1\r\n$1\r\nX\r\n";
+    static const char  tag[] = "*1\r\n$1\r\nX\r\n";
 
-    if (adapter->closing || adapter->closed) {
-        return NGX_ERROR;
+    closing = adapter->closing || adapter->closed;
+    queued = adapter->output.size;
+
+    if (!closing
+        && ngx_http_binarize_redis_adapter_queue(adapter, argc, argv, argvlen,
+                                                 body)
+           == NGX_OK
+        && (call == NULL
+            || redisAsyncFormattedCommand(adapter->context,
+                                      ngx_http_binarize_redis_adapter_on_reply,
+                                      call, tag, 0)
+               == REDIS_OK))
+    {
+        adapter->position += adapter->output.size - queued;
+        return NGX_OK;
     }
 
-    last_size = 0;
+    if (!closing) {
+        ngx_http_binarize_redis_adapter_fail(adapter, "no memory");
 
-    for (cl = last; cl; cl = cl->next) {
-        last_size += cl->buf->last - cl->buf->pos;
+        if (!adapter->flush.posted) {
+            ngx_post_event(&adapter->flush, &ngx_posted_events);
+        }
     }
 
-    size = (1 + (last != NULL) + argc) * (NGX_INT64_LEN + sizeof("$\r\n\r\n"))
-           + last_size;
+    if (body && body->release) {
+        body->release(body->data);
+        body->release = NULL;
+    }
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_redis_adapter_queue(
+    ngx_http_binarize_redis_adapter_t *adapter, ngx_uint_t argc,
+    const char **argv, const size_t *argvlen,
+    ngx_http_binarize_redis_body_t *body)
+{
+    u_char      *p, *start;
+    size_t       size;
+    ngx_uint_t   i;
+
+    size = (1 + argc) * NGX_HTTP_BINARIZE_REDIS_HEADER;
 
     for (i = 0; i < argc; i++) {
         size += argvlen[i];
@@ -39,49 +91,118 @@ ngx_http_binarize_redis_adapter_command(
 
     p = ngx_http_binarize_redis_output_room(&adapter->output, size,
                                             adapter->log);
-
-    if (p == NULL
-        || (call
-            && redisAsyncFormattedCommand(adapter->context,
-                                      ngx_http_binarize_redis_adapter_on_reply,
-                                      call, tag, 0)
-               != REDIS_OK))
-    {
-        ngx_http_binarize_redis_adapter_fail(adapter, "no memory");
-
-        if (!adapter->flush.posted) {
-            ngx_post_event(&adapter->flush, &ngx_posted_events);
-        }
-
+    if (p == NULL) {
         return NGX_ERROR;
     }
 
     start = p;
-
-    p = ngx_sprintf(p, "*%ui\r\n", argc + (last != NULL));
+    p = ngx_http_binarize_redis_adapter_number(p, '*', argc + (body != NULL));
 
     for (i = 0; i < argc; i++) {
-        p = ngx_sprintf(p, "$%uz\r\n", argvlen[i]);
+        p = ngx_http_binarize_redis_adapter_number(p, '$', argvlen[i]);
         p = ngx_cpymem(p, argv[i], argvlen[i]);
         *p++ = CR;
         *p++ = LF;
     }
 
-    if (last) {
-        p = ngx_sprintf(p, "$%uz\r\n", last_size);
+    ngx_http_binarize_redis_output_add(&adapter->output, p - start);
 
-        for (cl = last; cl; cl = cl->next) {
-            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
-        }
+    return body ? ngx_http_binarize_redis_adapter_queue_body(adapter, body)
+                : NGX_OK;
+}
 
-        *p++ = CR;
-        *p++ = LF;
+
+/* what was released, or will be, has no release any more */
+
+static ngx_int_t
+ngx_http_binarize_redis_adapter_queue_body(
+    ngx_http_binarize_redis_adapter_t *adapter,
+    ngx_http_binarize_redis_body_t *body)
+{
+    u_char      *p, *start;
+    size_t       size;
+    ngx_uint_t   i, borrow;
+
+    size = 0;
+
+    for (i = 0; i < body->nspans; i++) {
+        size += body->spans[i].size;
     }
 
+    borrow = (size >= NGX_HTTP_BINARIZE_REDIS_BORROW);
+
+    p = ngx_http_binarize_redis_output_room(&adapter->output,
+                                            NGX_HTTP_BINARIZE_REDIS_HEADER
+                                            + (borrow ? 0 : size),
+                                            adapter->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    start = p;
+    p = ngx_http_binarize_redis_adapter_number(p, '$', size);
+
+    if (borrow) {
+        ngx_http_binarize_redis_output_add(&adapter->output, p - start);
+
+        if (ngx_http_binarize_redis_output_borrow(&adapter->output,
+                                                  body->spans, body->nspans,
+                                                  body->release, body->data,
+                                                  adapter->log)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        body->release = NULL;
+
+        p = ngx_http_binarize_redis_output_room(&adapter->output, 2,
+                                                adapter->log);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        start = p;
+
+    } else {
+
+        for (i = 0; i < body->nspans; i++) {
+            p = ngx_cpymem(p, body->spans[i].data, body->spans[i].size);
+        }
+
+        body->release(body->data);
+        body->release = NULL;
+    }
+
+    *p++ = CR;
+    *p++ = LF;
+
     ngx_http_binarize_redis_output_add(&adapter->output, p - start);
-    adapter->position += p - start;
 
     return NGX_OK;
+}
+
+
+/* the most frequent format of all */
+
+static u_char *
+ngx_http_binarize_redis_adapter_number(u_char *p, u_char type, size_t n)
+{
+    u_char  digits[NGX_INT64_LEN], *d;
+
+    d = digits + NGX_INT64_LEN;
+
+    do {
+        *--d = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n);
+
+    *p++ = type;
+    p = ngx_cpymem(p, d, digits + NGX_INT64_LEN - d);
+    *p++ = CR;
+    *p++ = LF;
+
+    return p;
 }
 
 
@@ -130,44 +251,63 @@ ngx_http_binarize_redis_adapter_on_flush(ngx_event_t *ev)
 }
 
 
+/*
+ * What is left of a large value goes out in the next turns: that others have
+ * theirs is not Redis' silence.
+ */
+
 void
 ngx_http_binarize_redis_adapter_flush(
     ngx_http_binarize_redis_adapter_t *adapter)
 {
-    u_char            *p;
-    size_t             size;
-    ssize_t            n;
-    uint64_t           sent;
-    ngx_connection_t  *c;
+    size_t                             left, limit, n;
+    uint64_t                           sent;
+    ngx_chain_t                       *cl;
+    ngx_connection_t                  *c;
+    ngx_http_binarize_redis_gather_t   gather;
 
     c = adapter->connection;
+    left = NGX_HTTP_BINARIZE_REDIS_SEND_TURN;
 
     for ( ;; ) {
 
         sent = adapter->position - adapter->output.size;
+        limit = (size_t) ngx_min(left, adapter->allowed - sent);
 
-        size = ngx_http_binarize_redis_output_next(&adapter->output, &p);
-        size = (size_t) ngx_min(size, adapter->allowed - sent);
-
-        if (size == 0) {
+        cl = ngx_http_binarize_redis_output_next(&adapter->output, limit,
+                                                 &gather);
+        if (cl == NULL) {
             break;
         }
 
-        n = c->send(c, p, size);
+        sent = c->sent;
 
-        if (n == NGX_AGAIN) {
-            adapter->blocked = 1;
-            break;
-        }
+        cl = c->send_chain(c, cl, limit);
 
-        if (n <= 0) {
+        if (cl == NGX_CHAIN_ERROR) {
             ngx_http_binarize_redis_adapter_fail(adapter,
                                                  "connection lost in sending");
             return;
         }
 
+        n = (size_t) (c->sent - sent);
+        left -= n;
+
         adapter->stats->sent += n;
         ngx_http_binarize_redis_output_sent(&adapter->output, n);
+
+        if (!c->write->ready) {
+            adapter->blocked = 1;
+            break;
+        }
+    }
+
+    if (left == 0 && !adapter->blocked) {
+        adapter->seen = ngx_current_msec;
+
+        if (!adapter->flush.posted) {
+            ngx_post_event(&adapter->flush, &ngx_posted_next_events);
+        }
     }
 
     if (ngx_handle_write_event(c->write, 0) != NGX_OK) {

@@ -10,6 +10,11 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "core/binarize.h"
+
+
+/* how many pieces are sent at once */
+#define NGX_HTTP_BINARIZE_REDIS_NGATHER  8
 
 
 typedef struct ngx_http_binarize_redis_piece_s  ngx_http_binarize_redis_piece_t;
@@ -32,9 +37,26 @@ u_char *ngx_http_binarize_redis_output_room(
 void ngx_http_binarize_redis_output_add(
     ngx_http_binarize_redis_output_t *output, size_t size);
 
-/* What is to be sent first, all of it if one piece holds it; 0: nothing. */
-size_t ngx_http_binarize_redis_output_next(
-    ngx_http_binarize_redis_output_t *output, u_char **p);
+/*
+ * Adds bytes that lie elsewhere, until release(data) is called: when the last
+ * of them were sent, or the output is freed.  NGX_OK; or NGX_ERROR: no memory,
+ * nothing was added, release was not called.
+ */
+ngx_int_t ngx_http_binarize_redis_output_borrow(
+    ngx_http_binarize_redis_output_t *output, const binarize_span_t *spans,
+    ngx_uint_t nspans, void (*release)(void *data), void *data,
+    ngx_log_t *log);
+
+/* places for what is to be sent */
+typedef struct {
+    ngx_chain_t                       chain[NGX_HTTP_BINARIZE_REDIS_NGATHER];
+    ngx_buf_t                         bufs[NGX_HTTP_BINARIZE_REDIS_NGATHER];
+} ngx_http_binarize_redis_gather_t;
+
+/* What is to be sent first, limit bytes at most, in memory; NULL: nothing. */
+ngx_chain_t *ngx_http_binarize_redis_output_next(
+    ngx_http_binarize_redis_output_t *output, size_t limit,
+    ngx_http_binarize_redis_gather_t *gather);
 
 /* So much of it was sent. */
 void ngx_http_binarize_redis_output_sent(
