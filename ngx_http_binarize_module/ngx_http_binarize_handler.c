@@ -77,7 +77,7 @@ ngx_http_binarize_handler(ngx_http_request_t *r)
     }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return ngx_http_binarize_purge_handler(r, ctx, rc);
+        return ngx_http_binarize_purge_handler(r, ctx, id);
     }
 
     if (id == NGX_ERROR) {
