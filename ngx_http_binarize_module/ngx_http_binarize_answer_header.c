@@ -209,6 +209,11 @@ ngx_http_binarize_header_cache_control(ngx_http_request_t *r, ngx_str_t *value)
 {
     ngx_table_elt_t  **slot;
 
+    if (value->len == 0) {
+        /* as with add_header */
+        return NGX_OK;
+    }
+
     slot = ngx_http_binarize_header_cache_control_slot(r);
     if (slot == NULL) {
         return NGX_ERROR;

@@ -187,3 +187,40 @@ is(get("/b/$id")->{status}, 200, 'mixed case');
 like(main::asked($id), qr{^GET /V5\.0/Ocr/BINARIZEIMAGE\?id=\Q$id\E HTTP/1.1$}m,
      'as configured');
 like(main::asked($id), qr/^Host: localhost:\d+$/m, 'Host with the port');
+
+
+=== Cache-Control of a result
+--- config
+location /b/ {
+    binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+    binarize_cache_control $arg_cc;
+}
+location /none/ {
+    binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+    binarize_cache_control "";
+}
+location /expires/ {
+    expires 1h;
+    binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+    binarize_cache_control "";
+}
+--- perl
+my $id = task(size => 300);
+
+for ([b => '?cc=private', 'private'], [b => '', undef], [none => '', undef],
+     [expires => '', 'max-age=3600'])
+{
+    my ($at, $args, $value) = @$_;
+
+    for my $suffix ('png', 'json') {
+        answer_is(get("/$at/$id.$suffix$args"),
+                  [200, 'Cache-Control' => $value],
+                  "$at$args, $suffix: " . ($value // 'none'));
+    }
+}
+
+# all but a result
+answer_is(get('/none/' . task(status => 'Error')),
+          [502, 'Cache-Control' => 'no-store'], 'what is not a result');
+answer_is(get("/none/$id", Range => 'bytes=999-'),
+          [416, 'Cache-Control' => 'no-store'], 'a range that is not there');
