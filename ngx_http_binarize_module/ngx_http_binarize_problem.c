@@ -91,8 +91,7 @@ static ngx_http_binarize_problem_t  ngx_http_binarize_problems[] = {
       "The gateway could not do its work; its error log says why." },
 
     { 404, "not-kept", "Nothing to purge",
-      "Neither this gateway nor its Redis had anything of this task; the "
-      "other gateways were told." },
+      "Neither this gateway nor Redis had anything of this task." },
 
     { 503, "not-purged", "The purge is not complete",
       "Redis can not be reached: only this gateway was emptied. Try again." }
