@@ -319,6 +319,10 @@ int binarize_store_reserve(binarize_store_t *store,
  * What was written stays where it is.  Locked; returns as
  * binarize_store_reserve(); unless BINARIZE_OK the entry is as before, or has
  * grown by less.
+ *
+ * An entry that may still turn out to be too large displaces no others beyond
+ * a small share of the memory: BINARIZE_DECLINED when that would be needed.
+ * Collect the data elsewhere then, and reserve again when its size is known.
  */
 int binarize_store_grow(binarize_store_t *store,
     binarize_store_entry_t *entry, uint64_t size, uint64_t now_ms);

@@ -13,6 +13,9 @@
 #define STORE_GUESS_SIZE    (64 * 1024)
 #define STORE_GUESS_SHARE   32
 
+/* others are evicted for 1 / N of the memory, before the size is known */
+#define STORE_UNKNOWN_SHARE  512
+
 /* the running mean follows 1 / N of a new value */
 #define STORE_MEAN_WEIGHT  16
 
@@ -25,10 +28,12 @@ static binarize_store_entry_t *store_head_create(binarize_store_t *store,
     uint32_t block, const unsigned char *key, binarize_store_kind_e kind,
     unsigned slot);
 static int store_reserve(binarize_store_t *store, const unsigned char *key,
-    binarize_store_kind_e kind, uint32_t nblocks, unsigned slot,
+    binarize_store_kind_e kind, uint32_t nblocks, int in_run, unsigned slot,
     uint64_t now_ms, binarize_store_entry_t **entry);
 static int store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
-    uint32_t nblocks, uint64_t now_ms);
+    uint32_t nblocks, int in_run, uint64_t now_ms);
+static int store_grow_unknown(binarize_store_t *store,
+    binarize_store_entry_t *entry, uint32_t nblocks, uint64_t now_ms);
 static void store_publish(binarize_store_t *store,
     binarize_store_entry_t *entry, const binarize_store_meta_t *meta,
     uint64_t now_ms);
@@ -51,25 +56,30 @@ store_is_building(const binarize_store_t *store,
 
 /*
  * A guess at a size that is not known: generous, since what is not needed is
- * given back soon, while what is added later is seldom beside it.  Nobody is
- * evicted for it.
+ * given back soon, while what is added later is seldom beside it.  Hardly
+ * anybody is evicted for it.
  */
 
 static uint32_t
 store_guess(const binarize_store_t *store)
 {
-    uint32_t  nblocks, least;
+    uint32_t  least, nblocks, spare;
     uint64_t  max, size;
 
     size = store->typical_size * STORE_GUESS_FACTOR;
     max = store->size / STORE_GUESS_SHARE;
 
     nblocks = binarize_store_size_blocks(size < max ? size : max);
-    least = binarize_store_size_blocks(STORE_GUESS_SIZE < max
-                                       ? STORE_GUESS_SIZE : max);
+    least = binarize_store_size_blocks(STORE_GUESS_SIZE);
 
-    if (nblocks > store_spare(store)) {
-        nblocks = store_spare(store);
+    if (least > store->nblocks / STORE_UNKNOWN_SHARE) {
+        least = store->nblocks / STORE_UNKNOWN_SHARE;
+    }
+
+    spare = store_spare(store);
+
+    if (nblocks > spare) {
+        nblocks = spare;
     }
 
     return nblocks > least ? nblocks : least;
@@ -126,14 +136,14 @@ store_head_create(binarize_store_t *store, uint32_t block,
 
 static int
 store_reserve(binarize_store_t *store, const unsigned char *key,
-    binarize_store_kind_e kind, uint32_t nblocks, unsigned slot,
+    binarize_store_kind_e kind, uint32_t nblocks, int in_run, unsigned slot,
     uint64_t now_ms, binarize_store_entry_t **entry)
 {
     int                      rc;
     uint32_t                 block, n;
     binarize_store_entry_t  *e;
 
-    rc = binarize_store_evict(store, nblocks + 1, now_ms);
+    rc = binarize_store_evict(store, nblocks + 1, in_run, now_ms);
 
     if (rc != BINARIZE_OK) {
         return rc;
@@ -178,8 +188,8 @@ binarize_store_reserve(binarize_store_t *store,
     binarize_store_kind_e kind, uint64_t size, unsigned slot,
     uint64_t now_ms, binarize_store_entry_t **entry)
 {
-    int       rc;
-    uint32_t  guess, nblocks;
+    int       rc, unknown;
+    uint32_t  nblocks;
 
     if (slot >= BINARIZE_STORE_SLOTS || kind >= BINARIZE_STORE_NKINDS) {
         return BINARIZE_ERROR;
@@ -193,16 +203,17 @@ binarize_store_reserve(binarize_store_t *store,
     binarize_store_enter(store);
 
     nblocks = binarize_store_size_blocks(size);
-    guess = nblocks;
+    unknown = size == 0 && kind == BINARIZE_STORE_RESULT;
+    rc = BINARIZE_FULL;
 
-    if (size == 0 && kind == BINARIZE_STORE_RESULT) {
-        guess = store_guess(store);
+    if (unknown) {
+        rc = store_reserve(store, key, kind, store_guess(store), 0, slot,
+                           now_ms, entry);
     }
 
-    rc = store_reserve(store, key, kind, guess, slot, now_ms, entry);
-
-    if (rc == BINARIZE_FULL && guess > nblocks) {
-        rc = store_reserve(store, key, kind, nblocks, slot, now_ms, entry);
+    if (rc == BINARIZE_FULL) {
+        rc = store_reserve(store, key, kind, nblocks, !unknown, slot, now_ms,
+                           entry);
     }
 
     binarize_store_leave(store);
@@ -215,7 +226,7 @@ binarize_store_reserve(binarize_store_t *store,
 
 static int
 store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
-    uint32_t nblocks, uint64_t now_ms)
+    uint32_t nblocks, int in_run, uint64_t now_ms)
 {
     int       rc;
     uint32_t  n, ndata;
@@ -235,7 +246,7 @@ store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
         return BINARIZE_OK;
     }
 
-    rc = binarize_store_evict(store, nblocks - ndata, now_ms);
+    rc = binarize_store_evict(store, nblocks - ndata, in_run, now_ms);
 
     if (rc != BINARIZE_OK) {
         return rc;
@@ -255,12 +266,47 @@ store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
 }
 
 
+/*
+ * By a half where that evicts nobody, so that the extents stay few; it is
+ * given back soon.
+ */
+
+static int
+store_grow_unknown(binarize_store_t *store, binarize_store_entry_t *entry,
+    uint32_t nblocks, uint64_t now_ms)
+{
+    uint32_t  most, ndata, spare;
+
+    ndata = binarize_store_ndata(entry);
+    spare = store_spare(store);
+
+    if (nblocks > ndata + spare
+        && nblocks > store->nblocks / STORE_UNKNOWN_SHARE)
+    {
+        return BINARIZE_DECLINED;
+    }
+
+    most = binarize_store_size_blocks(binarize_store_max_size(store));
+
+    if (spare > ndata / 2) {
+        spare = ndata / 2;
+    }
+
+    if (spare > most - ndata) {
+        spare = most - ndata;
+    }
+
+    return store_grow(store, entry,
+                      nblocks > ndata + spare ? nblocks : ndata + spare, 0,
+                      now_ms);
+}
+
+
 int
 binarize_store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
     uint64_t size, uint64_t now_ms)
 {
-    int       rc;
-    uint32_t  more, most, nblocks;
+    int  rc;
 
     if (size > binarize_store_max_size(store)) {
         store->stats.declined++;
@@ -272,35 +318,8 @@ binarize_store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
     rc = BINARIZE_ERROR;
 
     if (store_is_building(store, entry)) {
-
-        /*
-         * By a half where that evicts nobody, so that the extents stay few;
-         * it is given back soon.
-         */
-
-        nblocks = binarize_store_size_blocks(size);
-        most = binarize_store_size_blocks(binarize_store_max_size(store));
-        more = binarize_store_ndata(entry) / 2;
-
-        if (more > store_spare(store)) {
-            more = store_spare(store);
-        }
-
-        more += binarize_store_ndata(entry);
-
-        if (more > most) {
-            more = most;
-        }
-
-        if (more < nblocks) {
-            more = nblocks;
-        }
-
-        rc = store_grow(store, entry, more, now_ms);
-
-        if (rc == BINARIZE_FULL && more > nblocks) {
-            rc = store_grow(store, entry, nblocks, now_ms);
-        }
+        rc = store_grow_unknown(store, entry,
+                                binarize_store_size_blocks(size), now_ms);
     }
 
     binarize_store_leave(store);
@@ -340,7 +359,7 @@ binarize_store_finish(binarize_store_t *store, binarize_store_entry_t *entry,
     }
 
     nblocks = binarize_store_size_blocks(size);
-    rc = store_grow(store, entry, nblocks, now_ms);
+    rc = store_grow(store, entry, nblocks, 1, now_ms);
 
     if (rc == BINARIZE_OK) {
         entry->payload_size = payload_size;
@@ -474,7 +493,7 @@ binarize_store_put(binarize_store_t *store,
 
     binarize_store_enter(store);
 
-    rc = store_reserve(store, key, kind, nblocks, slot, now_ms, &e);
+    rc = store_reserve(store, key, kind, nblocks, 1, slot, now_ms, &e);
 
     if (rc == BINARIZE_OK) {
         e->doc_size = doc_size;

@@ -23,6 +23,9 @@
  * them below it.
  *
  * An entry found pinned leaves its queue until it is unpinned.
+ *
+ * A result that would leave much of the memory unused is spared for others
+ * that fit better (store_fit.c), until many times its size went in its stead.
  */
 
 
@@ -39,6 +42,12 @@
 
 /* and of what may be free beyond the need, for the sake of long runs */
 #define STORE_SLACK_SHARE   24
+
+/* and of what one who goes may leave unused */
+#define STORE_FIT_SHARE     14
+
+/* who is spared goes after so many times its size */
+#define STORE_SPARE_FACTOR  16
 
 /* ghosts are remembered while so many times the memory is evicted */
 #define STORE_GHOST_AGE     2
@@ -62,7 +71,13 @@ static binarize_store_queue_t *store_candidate_queue(binarize_store_t *store);
 static int store_evict_for_run(const binarize_store_t *store,
     const binarize_store_queue_t *queue, uint64_t nblocks);
 static void store_evict_step(binarize_store_t *store,
-    binarize_store_queue_t *queue, uint64_t now_ms);
+    binarize_store_entry_t *entry, uint64_t now_ms);
+static int store_may_spare(binarize_store_t *store,
+    const binarize_store_entry_t *entry, uint64_t now_ms);
+static void store_evict_instead(binarize_store_t *store,
+    binarize_store_entry_t *next, uint64_t need, uint64_t now_ms);
+static void store_evict_next(binarize_store_t *store,
+    const binarize_store_queue_t *queue, uint64_t need, uint64_t now_ms);
 
 
 static unsigned
@@ -296,13 +311,11 @@ store_candidate_queue(binarize_store_t *store)
 /* each step moves one entry on: out, out of a queue, or to a queue's end */
 
 static void
-store_evict_step(binarize_store_t *store, binarize_store_queue_t *queue,
+store_evict_step(binarize_store_t *store, binarize_store_entry_t *entry,
     uint64_t now_ms)
 {
-    unsigned                 use;
-    binarize_store_entry_t  *entry;
+    unsigned  use;
 
-    entry = binarize_store_entry(store, queue->oldest);
     use = entry->freq;
 
     if (entry->npinned) {
@@ -318,12 +331,6 @@ store_evict_step(binarize_store_t *store, binarize_store_queue_t *queue,
 
     if (entry->kind == BINARIZE_STORE_RESULT) {
 
-        if (entry->queue != BINARIZE_STORE_QUEUE_SMALL
-            && entry->stamp > store->clock)
-        {
-            store->clock = entry->stamp;
-        }
-
         if (use) {
             binarize_store_queue_leave(store, entry);
             store_queue_push_main(store, entry, use);
@@ -337,6 +344,81 @@ store_evict_step(binarize_store_t *store, binarize_store_queue_t *queue,
 
     store->stats.evictions[entry->kind]++;
     binarize_store_unlink(store, entry);
+}
+
+
+/* it would go now, and is large enough to leave much unused */
+
+static int
+store_may_spare(binarize_store_t *store, const binarize_store_entry_t *entry,
+    uint64_t now_ms)
+{
+    uint32_t  block;
+
+    if (entry->nblocks <= store->nblocks / STORE_FIT_SHARE
+        || entry->kind != BINARIZE_STORE_RESULT
+        || entry->npinned
+        || entry->freq
+        || binarize_store_forgotten(entry, now_ms))
+    {
+        return 0;
+    }
+
+    block = binarize_store_index(store, entry);
+
+    if (store->spared != block) {
+        store->spared = block;
+        store->spared_nblocks = 0;
+    }
+
+    return store->spared_nblocks / STORE_SPARE_FACTOR < entry->nblocks;
+}
+
+
+/* next itself may be one of them */
+
+static void
+store_evict_instead(binarize_store_t *store, binarize_store_entry_t *next,
+    uint64_t need, uint64_t now_ms)
+{
+    unsigned                 i, n;
+    binarize_store_entry_t  *entries[BINARIZE_STORE_FIT];
+
+    n = binarize_store_fit(store, next, need,
+                           need + store->nblocks / STORE_FIT_SHARE, entries);
+
+    for (i = 0; i < n; i++) {
+        store->spared_nblocks += entries[i]->nblocks;
+        store_evict_step(store, entries[i], now_ms);
+    }
+}
+
+
+/* the next one of the queue, or others; need is what has to be free */
+
+static void
+store_evict_next(binarize_store_t *store,
+    const binarize_store_queue_t *queue, uint64_t need, uint64_t now_ms)
+{
+    uint64_t                 nfree;
+    binarize_store_entry_t  *entry;
+
+    nfree = store->stats.nfree_blocks;
+    entry = binarize_store_entry(store, queue->oldest);
+
+    if (nfree < need && store_may_spare(store, entry, now_ms)) {
+        store_evict_instead(store, entry, need - nfree, now_ms);
+        return;
+    }
+
+    if (entry->queue >= BINARIZE_STORE_QUEUE_MAIN
+        && entry->npinned == 0
+        && entry->stamp > store->clock)
+    {
+        store->clock = entry->stamp;
+    }
+
+    store_evict_step(store, entry, now_ms);
 }
 
 
@@ -360,7 +442,7 @@ store_evict_for_run(const binarize_store_t *store,
 
 
 int
-binarize_store_evict(binarize_store_t *store, uint32_t nblocks,
+binarize_store_evict(binarize_store_t *store, uint32_t nblocks, int in_run,
     uint64_t now_ms)
 {
     unsigned                 i;
@@ -387,7 +469,7 @@ binarize_store_evict(binarize_store_t *store, uint32_t nblocks,
         queue = store_candidate_queue(store);
 
         if (store->stats.nfree_blocks >= need
-            && !store_evict_for_run(store, queue, nblocks))
+            && !(in_run && store_evict_for_run(store, queue, nblocks)))
         {
             return BINARIZE_OK;
         }
@@ -396,7 +478,7 @@ binarize_store_evict(binarize_store_t *store, uint32_t nblocks,
             return BINARIZE_AGAIN;
         }
 
-        store_evict_step(store, queue, now_ms);
+        store_evict_next(store, queue, need, now_ms);
     }
 }
 
@@ -419,6 +501,7 @@ binarize_store_evict_brief(binarize_store_t *store, uint64_t now_ms)
             return;
         }
 
-        store_evict_step(store, brief, now_ms);
+        store_evict_step(store, binarize_store_entry(store, brief->oldest),
+                         now_ms);
     }
 }

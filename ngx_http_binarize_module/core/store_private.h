@@ -21,7 +21,7 @@
 
 
 #define BINARIZE_STORE_MAGIC         0x62696e6172697a65ULL
-#define BINARIZE_STORE_VERSION       1
+#define BINARIZE_STORE_VERSION       2
 
 /* values of the map */
 #define BINARIZE_STORE_MAP_FREE      0
@@ -47,6 +47,9 @@
 #define BINARIZE_STORE_MAX_FREQ      3
 
 #define BINARIZE_STORE_GHOST_WAYS    8
+
+/* entries that go together at most: see store_fit.c */
+#define BINARIZE_STORE_FIT           8
 
 #define BINARIZE_STORE_LIST_EXTENTS  62
 
@@ -102,6 +105,10 @@ struct binarize_store_s {
     uint64_t       typical_size;    /* running mean of payloads, bytes */
     uint32_t       ghost_clock;     /* blocks evicted from the small queue */
     uint32_t       sweep;           /* block to go on with */
+
+    /* the entry that was to go, and what went instead: blocks */
+    uint32_t       spared;
+    uint32_t       spared_nblocks;
 
     binarize_store_queue_t  queues[BINARIZE_STORE_NQUEUES];
 
@@ -291,15 +298,28 @@ void binarize_store_queue_leave(binarize_store_t *store,
     binarize_store_entry_t *entry);
 
 /*
- * Evicts until nblocks are free in whatever pieces, and, while that leaves
- * little unused, until they are in one run.  BINARIZE_OK, BINARIZE_AGAIN
- * after a bounded number of entries, BINARIZE_FULL if it cannot be.
+ * Evicts until nblocks are free in whatever pieces, and (in_run), while that
+ * leaves little unused, until they are in one run.  BINARIZE_OK,
+ * BINARIZE_AGAIN after a bounded number of entries, BINARIZE_FULL if it cannot
+ * be.
  */
 int binarize_store_evict(binarize_store_t *store, uint32_t nblocks,
-    uint64_t now_ms);
+    int in_run, uint64_t now_ms);
 
 /* the same for the share of the brief entries, as far as one call goes */
 void binarize_store_evict_brief(binarize_store_t *store, uint64_t now_ms);
+
+
+/* store_fit.c: who fits */
+
+/*
+ * Those to go for need blocks instead of next, who does not: a result, not
+ * pinned, not used, the oldest of its queue.  Together they are not above
+ * most, if that can be.  Changes nothing; returns how many.
+ */
+unsigned binarize_store_fit(const binarize_store_t *store,
+    binarize_store_entry_t *next, uint64_t need, uint64_t most,
+    binarize_store_entry_t *entries[BINARIZE_STORE_FIT]);
 
 
 /* store.c */

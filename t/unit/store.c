@@ -1,184 +1,8 @@
 
 #include <time.h>
 
+#include "store_fixture.h"
 #include "store_model.h"
-#include "unit.h"
-
-
-typedef struct {
-    binarize_store_t  *store;
-    void              *memory;
-    uint32_t          *owners;
-    uint32_t           random;
-    uint32_t           nkeys;
-} fixture_t;
-
-
-static const binarize_store_meta_t  forever = { .expires_ms = UINT64_MAX };
-
-
-static void
-fixture_init(fixture_t *f, size_t size)
-{
-    unsigned  attached;
-
-    f->memory = aligned_alloc(64, size);
-    assert_non_null(f->memory);
-    memset(f->memory, 0, sizeof(binarize_store_t));
-
-    assert_int_equal(binarize_store_init(f->memory, size, &f->store,
-                                         &attached),
-                     BINARIZE_OK);
-    assert_int_equal(attached, 0);
-
-    f->owners = malloc((binarize_store_nblocks(f->store) + 1)
-                       * sizeof(uint32_t));
-    assert_non_null(f->owners);
-
-    f->random = 2463534242u;
-    f->nkeys = 0;
-}
-
-
-static void
-fixture_check(fixture_t *f)
-{
-    const char  *error;
-
-    error = binarize_store_check(f->store, f->owners);
-
-    if (error) {
-        fail_msg("store: %s", error);
-    }
-}
-
-
-static void
-fixture_done(fixture_t *f)
-{
-    fixture_check(f);
-
-    free(f->memory);
-    free(f->owners);
-}
-
-
-static void
-key_of(uint32_t n, unsigned char key[BINARIZE_STORE_KEY_SIZE])
-{
-    uint64_t  i, word;
-
-    for (i = 0; i < BINARIZE_STORE_KEY_SIZE / sizeof(word); i++) {
-        word = (n * 4ULL + i + 1) * 0x9e3779b97f4a7c15ULL;
-        word = (word ^ (word >> 29)) * 0xbf58476d1ce4e5b9ULL;
-        word ^= word >> 32;
-        memcpy(key + i * sizeof(word), &word, sizeof(word));
-    }
-}
-
-
-/* its size is known; nothing is written into it */
-
-static int
-insert(fixture_t *f, uint32_t n, binarize_store_kind_e kind, uint64_t size,
-    size_t doc_size, binarize_store_entry_t **entry)
-{
-    int                      rc;
-    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
-    binarize_store_entry_t  *e;
-
-    key_of(n, key);
-
-    do {
-        rc = binarize_store_reserve(f->store, key, kind, size, 1, 0, &e);
-    } while (rc == BINARIZE_AGAIN);
-
-    if (rc != BINARIZE_OK) {
-        return rc;
-    }
-
-    do {
-        rc = binarize_store_finish(f->store, e, size, doc_size, 0);
-    } while (rc == BINARIZE_AGAIN);
-
-    if (rc != BINARIZE_OK) {
-        binarize_store_abort(f->store, e);
-        return rc;
-    }
-
-    binarize_store_publish(f->store, e, &forever, 0);
-
-    if (entry) {
-        *entry = e;
-    }
-
-    return BINARIZE_OK;
-}
-
-
-/* as it arrives: nobody knows how much more will come */
-
-static int
-insert_growing(fixture_t *f, uint32_t n, uint64_t size)
-{
-    int                      rc;
-    size_t                   room;
-    uint64_t                 done;
-    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
-    binarize_store_entry_t  *e;
-
-    key_of(n, key);
-
-    do {
-        rc = binarize_store_reserve(f->store, key, BINARIZE_STORE_RESULT, 0, 1,
-                                    0, &e);
-    } while (rc == BINARIZE_AGAIN);
-
-    for (done = 0; rc == BINARIZE_OK && done < size; done += room) {
-
-        (void) binarize_store_room(f->store, e, done, &room);
-
-        if (room == 0) {
-            do {
-                rc = binarize_store_grow(f->store, e, done + 65536, 0);
-            } while (rc == BINARIZE_AGAIN);
-        }
-    }
-
-    if (rc == BINARIZE_OK) {
-        do {
-            rc = binarize_store_finish(f->store, e, size, 150, 0);
-        } while (rc == BINARIZE_AGAIN);
-    }
-
-    if (rc == BINARIZE_OK) {
-        binarize_store_publish(f->store, e, &forever, 0);
-    }
-
-    return rc;
-}
-
-
-static binarize_store_entry_t *
-lookup(fixture_t *f, uint32_t n, uint64_t now_ms)
-{
-    unsigned char  key[BINARIZE_STORE_KEY_SIZE];
-
-    key_of(n, key);
-
-    return binarize_store_lookup(f->store, key, now_ms);
-}
-
-
-static uint64_t
-live_size(fixture_t *f)
-{
-    binarize_store_stats_t  stats;
-
-    binarize_store_stats(f->store, &stats);
-
-    return stats.kinds[0].size + stats.kinds[1].size + stats.kinds[2].size;
-}
 
 
 static void
@@ -658,19 +482,16 @@ test_many_extents(void **state)
     key_of(999, key);
     size = 200000;
 
-    assert_int_equal(binarize_store_reserve(f.store, key, 0, 1, 1, 0, &entry),
-                     BINARIZE_OK);
+    do {
+        rc = binarize_store_reserve(f.store, key, 0, size, 1, 0, &entry);
+        fixture_check(&f);
+    } while (rc == BINARIZE_AGAIN);
+
+    assert_int_equal(rc, BINARIZE_OK);
 
     for (n = 0; n < size; n += room) {
         data = binarize_store_room(f.store, entry, n, &room);
-
-        if (room == 0) {
-            rc = binarize_store_grow(f.store, entry, n + 1, 0);
-            assert_true(rc == BINARIZE_OK || rc == BINARIZE_AGAIN);
-            fixture_check(&f);
-            continue;
-        }
-
+        assert_true(room > 0);
         room = room < size - n ? room : size - n;
 
         for (i = 0; i < room; i++) {
@@ -854,89 +675,6 @@ test_scan(void **state)
     }
 
     fixture_done(&f);
-}
-
-
-static void
-fill(size_t zone, uint32_t seed, uint64_t least, uint64_t most, int known,
-    double *share, double *split)
-{
-    int                     rc;
-    uint64_t                size, sum;
-    fixture_t               f;
-    binarize_store_stats_t  stats;
-
-    fixture_init(&f, zone);
-    f.random = seed;
-
-    for (sum = 0; sum < 10 * (uint64_t) zone; sum += size) {
-        size = least + unit_random(&f.random) % (most - least + 1);
-        rc = known ? insert(&f, f.nkeys++, BINARIZE_STORE_RESULT, size, 150,
-                            NULL)
-                   : insert_growing(&f, f.nkeys++, size);
-
-        assert_int_equal(rc, BINARIZE_OK);
-    }
-
-    binarize_store_stats(f.store, &stats);
-
-    /* payloads alone */
-    *share = (double) (live_size(&f)
-                       - 150 * stats.kinds[BINARIZE_STORE_RESULT].nentries)
-             / zone;
-    *split = (double) stats.split / f.nkeys;
-
-    fixture_done(&f);
-}
-
-
-static void
-test_fill(void **state)
-{
-    size_t    i;
-    double    least, share, split, splits;
-    uint32_t  seed;
-
-    static const struct {
-        size_t    zone;
-        uint64_t  least;
-        uint64_t  most;
-        int       known;
-        double    share;
-    } cases[] = {
-        { 32 << 20, 1024, 4 << 20, 1, 0.85 },
-        { 64 << 20, 1024, 4 << 20, 1, 0.85 },
-        { 32 << 20, 1024, 300 << 10, 1, 0.95 },
-        { 32 << 20, 30 << 10, 300 << 10, 1, 0.95 },
-        { 32 << 20, 1024, 1024, 1, 0.65 },
-
-        { 32 << 20, 1024, 4 << 20, 0, 0.87 },
-        { 64 << 20, 1024, 4 << 20, 0, 0.90 },
-        { 32 << 20, 1024, 300 << 10, 0, 0.95 },
-    };
-
-    (void) state;
-
-    for (i = 0; i < unit_nelts(cases); i++) {
-        least = 1;
-        splits = 0;
-
-        for (seed = 1; seed <= 10; seed++) {
-            fill(cases[i].zone, seed * 7919, cases[i].least, cases[i].most,
-                 cases[i].known, &share, &split);
-            least = share < least ? share : least;
-            splits += split / 10;
-        }
-
-        print_message("%zuM of %lu to %lu%s: at least %.1f%% payload, "
-                      "%.1f%% in several extents\n",
-                      cases[i].zone >> 20, (unsigned long) cases[i].least,
-                      (unsigned long) cases[i].most,
-                      cases[i].known ? "" : ", unknown before", least * 100,
-                      splits * 100);
-
-        assert_true(least >= cases[i].share);
-    }
 }
 
 
@@ -1137,7 +875,6 @@ main(void)
         cmocka_unit_test(test_growing_in_place),
         cmocka_unit_test(test_brief_share),
         cmocka_unit_test(test_scan),
-        cmocka_unit_test(test_fill),
         cmocka_unit_test(test_bounded_eviction),
         cmocka_unit_test(test_recovered_order),
         cmocka_unit_test(test_recovered_without),

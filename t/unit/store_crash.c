@@ -22,7 +22,7 @@
 #include "unit.h"
 
 
-#define CRASH_SIZE      (96 * 1024)
+#define CRASH_SIZE      (104 * 1024)
 #define CRASH_RECORDS   256
 
 /* slots: who dies, who lives, who is dead */
@@ -407,6 +407,68 @@ call_release_slot(binarize_store_t *store)
 
 
 static void
+call_clear(binarize_store_t *store)
+{
+    unsigned       i;
+    unsigned char  key[BINARIZE_STORE_KEY_SIZE];
+
+    for (i = 0; i < 80; i++) {
+        crash_key(i, key);
+        (void) binarize_store_remove(store, key);
+    }
+}
+
+
+static void
+call_reserve_large(binarize_store_t *store)
+{
+    model_assert(crash_reserve(store, 49, 9000, CRASH_VICTIM) != NULL);
+}
+
+
+static void
+call_put_rest(binarize_store_t *store)
+{
+    unsigned                i;
+    unsigned char           key[BINARIZE_STORE_KEY_SIZE], doc[1200];
+    binarize_store_stats_t  stats;
+
+    memset(doc, 'f', sizeof(doc));
+
+    for (i = 0; i < 40; i++) {
+        binarize_store_stats(store, &stats);
+
+        if (stats.nfree_blocks < 12) {
+            return;
+        }
+
+        crash_key(i, key);
+        model_assert(binarize_store_put(store, key, BINARIZE_STORE_RESULT,
+                                        doc, sizeof(doc), &crash_meta,
+                                        CRASH_VICTIM, 10, NULL)
+                     == BINARIZE_OK);
+    }
+}
+
+
+/* little is needed, and the one to go is large */
+
+static void
+call_reserve_instead(binarize_store_t *store)
+{
+    binarize_store_stats_t  stats;
+
+    binarize_store_stats(store, &stats);
+
+    model_assert(crash_reserve(store, 61, stats.nfree_blocks
+                                          * BINARIZE_STORE_BLOCK_SIZE,
+                               CRASH_VICTIM)
+                 != NULL);
+    model_assert(crash_peek(store, 49) != NULL);
+}
+
+
+static void
 call_recover(binarize_store_t *store)
 {
     binarize_store_recover(store);
@@ -432,7 +494,7 @@ static const crash_call_t  crash_calls[] = {
     { "publish over another's pin", call_publish },
     { "remove what another pinned", call_remove_pinned },
     { "reserve, evicting", call_reserve_evicting },
-    { "grow, evicting", call_grow },
+    { "grow", call_grow },
     { "grow, with a list", call_grow },
     { "finish, giving all back", call_finish_nothing },
     { "put into what was given back", call_put_there },
@@ -446,6 +508,12 @@ static const crash_call_t  crash_calls[] = {
     { "lookup of what expired", call_lookup_expired },
     { "sweep", call_sweep },
     { "release a slot", call_release_slot },
+    { "remove all", call_clear },
+    { "reserve a large one", call_reserve_large },
+    { "finish, not trimmed", call_finish_all },
+    { "publish", call_publish },
+    { "put until all is full", call_put_rest },
+    { "reserve, others going instead", call_reserve_instead },
     { "recover", call_recover },
 };
 
