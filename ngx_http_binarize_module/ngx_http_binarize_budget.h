@@ -20,9 +20,6 @@
 #include "core/budget.h"
 
 
-/* budgets a zone has room for: one a credential */
-#define NGX_HTTP_BINARIZE_BUDGETS     32
-
 /* worker processes a zone has room for in each budget, at least */
 #define NGX_HTTP_BINARIZE_MIN_LANES   64
 

@@ -61,7 +61,7 @@ ngx_http_binarize_budget_slot_locked(ngx_http_binarize_budget_t *budget,
     sb = zone->shm_budgets;
     oldest = sb;
 
-    for (i = 0; i < NGX_HTTP_BINARIZE_BUDGETS; i++) {
+    for (i = 0; i < zone->shm->ntokens; i++) {
 
         if (ngx_memcmp(sb[i].id, budget->token->id, sizeof(sb[i].id)) == 0) {
             return &sb[i];
@@ -400,7 +400,7 @@ ngx_http_binarize_budget_init_process(ngx_http_binarize_zone_t *zone)
     ngx_uint_t                     i, n, slot;
     ngx_http_binarize_shm_lane_t  *lane;
 
-    n = NGX_HTTP_BINARIZE_BUDGETS * zone->shm->nlanes;
+    n = zone->shm->ntokens * zone->shm->nlanes;
     lane = zone->shm_lanes;
 
     ngx_memzero(slots, sizeof(slots));

@@ -184,11 +184,11 @@ ngx_http_binarize_check_token(ngx_conf_t *cf,
         n++;
     }
 
-    if (n == NGX_HTTP_BINARIZE_TOKENS) {
+    if (n == ngx_http_binarize_zone_ntokens(conf->zone->shm.size)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "binarize_credentials: more than %d of them in zone "
-                      "\"%V\"", NGX_HTTP_BINARIZE_TOKENS,
-                      &conf->zone->shm.name);
+                      "binarize_credentials: more than %ui of them in zone "
+                      "\"%V\" of %uz bytes", n, &conf->zone->shm.name,
+                      conf->zone->shm.size);
         return NGX_ERROR;
     }
 

@@ -322,15 +322,15 @@ ngx_http_binarize_status_token(ngx_http_binarize_token_t *token,
     }
 
     zone = token->shm_zone->data;
-    shm = zone->shm->tokens;
+    shm = zone->shm_tokens;
 
-    for (i = 0; i < NGX_HTTP_BINARIZE_TOKENS; i++) {
+    for (i = 0; i < zone->shm->ntokens; i++) {
         if (ngx_memcmp(shm[i].id, token->id, sizeof(token->id)) == 0) {
             break;
         }
     }
 
-    if (i == NGX_HTTP_BINARIZE_TOKENS) {
+    if (i == zone->shm->ntokens) {
         return;
     }
 
@@ -371,7 +371,7 @@ ngx_http_binarize_status_budget(ngx_http_binarize_token_t *token,
     zone = token->shm_zone->data;
     shm = zone->shm_budgets;
 
-    for (i = 0; i < NGX_HTTP_BINARIZE_BUDGETS; i++) {
+    for (i = 0; i < zone->shm->ntokens; i++) {
 
         if (ngx_memcmp(shm[i].id, token->id, sizeof(token->id)) == 0) {
             state.spent = __atomic_load_n(&shm[i].state.spent,

@@ -132,10 +132,10 @@ ngx_http_binarize_token_slot_locked(ngx_http_binarize_zone_t *zone,
     ngx_uint_t                      i;
     ngx_http_binarize_shm_token_t  *st, *oldest;
 
-    st = zone->shm->tokens;
+    st = zone->shm_tokens;
     oldest = st;
 
-    for (i = 0; i < NGX_HTTP_BINARIZE_TOKENS; i++) {
+    for (i = 0; i < zone->shm->ntokens; i++) {
 
         if (ngx_memcmp(st[i].id, token->id, sizeof(token->id)) == 0) {
             return &st[i];

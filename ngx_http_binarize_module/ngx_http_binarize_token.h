@@ -13,9 +13,6 @@
 #include "ngx_http_binarize.h"
 
 
-/* credentials a zone has room for */
-#define NGX_HTTP_BINARIZE_TOKENS      32
-
 /* bytes of the largest token accepted; a JWT rarely has more than 4,000 */
 #define NGX_HTTP_BINARIZE_TOKEN_SIZE  8192
 

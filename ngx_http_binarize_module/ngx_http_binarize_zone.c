@@ -10,6 +10,11 @@
 /* how often each worker looks for what dead ones have left */
 #define NGX_HTTP_BINARIZE_REAP_MS  1000
 
+/* a credential for so many bytes; each takes about 11 KB */
+#define NGX_HTTP_BINARIZE_ZONE_TOKEN_SHARE  (512 * 1024)
+#define NGX_HTTP_BINARIZE_ZONE_MIN_TOKENS   8
+#define NGX_HTTP_BINARIZE_ZONE_MAX_TOKENS   32
+
 
 static ngx_int_t ngx_http_binarize_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
@@ -82,7 +87,7 @@ ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
     void        *store;
     size_t       size;
     unsigned     attached;
-    ngx_uint_t   n, nlanes;
+    ngx_uint_t   n, nlanes, ntokens;
 
     /* 1.4 % of the zone for flights */
 
@@ -92,17 +97,21 @@ ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
     nlanes = ngx_max(ngx_http_binarize_zone_nprocesses(zone),
                      NGX_HTTP_BINARIZE_MIN_LANES);
 
+    ntokens = ngx_http_binarize_zone_ntokens(zone->shm_zone->shm.size);
+
     zone->shm = ngx_slab_calloc(zone->shpool,
                                 sizeof(*zone->shm)
                                 + n * sizeof(*zone->shm_flights)
-                                + NGX_HTTP_BINARIZE_BUDGETS
-                                  * (sizeof(*zone->shm_budgets)
+                                + ntokens
+                                  * (sizeof(*zone->shm_tokens)
+                                     + sizeof(*zone->shm_budgets)
                                      + nlanes * sizeof(*zone->shm_lanes)));
     if (zone->shm == NULL) {
         goto too_small;
     }
 
     zone->shm->nflights = n;
+    zone->shm->ntokens = ntokens;
     zone->shm->nlanes = nlanes;
 
     if (RAND_bytes((u_char *) zone->shm->secret, sizeof(zone->shm->secret))
@@ -160,11 +169,26 @@ ngx_http_binarize_zone_layout(ngx_http_binarize_zone_t *zone)
 {
     zone->shm_flights = (ngx_http_binarize_shm_flight_t *) (zone->shm + 1);
 
+    zone->shm_tokens = (ngx_http_binarize_shm_token_t *)
+                       (zone->shm_flights + zone->shm->nflights);
+
     zone->shm_budgets = (ngx_http_binarize_shm_budget_t *)
-                        (zone->shm_flights + zone->shm->nflights);
+                        (zone->shm_tokens + zone->shm->ntokens);
 
     zone->shm_lanes = (ngx_http_binarize_shm_lane_t *)
-                      (zone->shm_budgets + NGX_HTTP_BINARIZE_BUDGETS);
+                      (zone->shm_budgets + zone->shm->ntokens);
+}
+
+
+ngx_uint_t
+ngx_http_binarize_zone_ntokens(size_t size)
+{
+    size_t  n;
+
+    n = size / NGX_HTTP_BINARIZE_ZONE_TOKEN_SHARE;
+    n = ngx_max(n, NGX_HTTP_BINARIZE_ZONE_MIN_TOKENS);
+
+    return ngx_min(n, NGX_HTTP_BINARIZE_ZONE_MAX_TOKENS);
 }
 
 

@@ -8,8 +8,8 @@
  *   |            | the allocations below: what a worker that dies         |
  *   |            | inside the allocator leaves behind can not be repaired |
  *   +------------+--------------------------------------------------------+
- *   | shm        | ngx_http_binarize_shm_t: wake-ups, tokens; behind it   |
- *   |            | the records of flights, the budgets and their lanes    |
+ *   | shm        | ngx_http_binarize_shm_t: wake-ups; behind it the       |
+ *   |            | records of flights, tokens, the budgets and their lanes|
  *   +------------+--------------------------------------------------------+
  *   | metrics    | counters and gauges, see _metrics.h                    |
  *   +------------+--------------------------------------------------------+
@@ -46,13 +46,12 @@ typedef struct {
     ngx_atomic_t                    woken[NGX_HTTP_BINARIZE_SLOTS];
 
     ngx_uint_t                      nflights;    /* a multiple of WAYS */
+    ngx_uint_t                      ntokens;     /* and budgets */
     ngx_uint_t                      nlanes;      /* of each budget */
     uint64_t                        secret[3];   /* of keys */
 
     /* how often keys were purged, see _purge.h; changed under the mutex */
     ngx_atomic_t                    purges[NGX_HTTP_BINARIZE_PURGES];
-
-    ngx_http_binarize_shm_token_t   tokens[NGX_HTTP_BINARIZE_TOKENS];
 } ngx_http_binarize_shm_t;
 
 
@@ -86,6 +85,7 @@ struct ngx_http_binarize_zone_s {
     ngx_slab_pool_t                *shpool;
     ngx_http_binarize_shm_t        *shm;
     ngx_http_binarize_shm_flight_t *shm_flights;
+    ngx_http_binarize_shm_token_t  *shm_tokens;
     ngx_http_binarize_shm_budget_t *shm_budgets;
     ngx_http_binarize_shm_lane_t   *shm_lanes;   /* nlanes of each budget */
     binarize_store_t               *store;
@@ -113,6 +113,9 @@ ngx_shm_zone_t *ngx_http_binarize_zone_add(ngx_conf_t *cf, ngx_str_t *name,
 ngx_int_t ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
     ngx_http_binarize_zone_t *zone);
 void ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone);
+
+/* the credentials that a zone of that size has room for */
+ngx_uint_t ngx_http_binarize_zone_ntokens(size_t size);
 
 /*
  * Wakes the workers in a bitmap of slots: each runs what it has waiting.

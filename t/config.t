@@ -433,6 +433,25 @@ main::accepted(pair('CRED', 'PASS', 'PASS binarize_wait 3s; '
                     . 'binarize_format json;'), 'but for other things');
 
 
+=== more credentials than a zone has room for
+--- config
+--- perl
+sub gateways {
+    return ('', join ' ', map {
+        "location /$_/ { binarize_pass http://127.0.0.1:1/v5.0/ocr/op$_; "
+        . "binarize_credentials client_id=c$_ client_secret_file=DIR/secret1; }"
+    } 1 .. $_[0]);
+}
+
+for (['1m', 8], ['8m', 16], ['64m', 32]) {
+    my ($size, $n) = @$_;
+
+    main::accepted("binarize_zone z:$size;", gateways($n), "$n in $size");
+    main::refused('binarize_credentials', "binarize_zone z:$size;",
+                  gateways($n + 1), "one more in $size");
+}
+
+
 === certificates
 --- config
 --- perl
