@@ -3,6 +3,7 @@ use lib "$FindBin::Bin/lib";
 
 use Digest::SHA qw(sha256_hex);
 use JSON::PP;
+use List::Util qw(max min);
 use Time::HiRes qw(sleep time);
 
 use Binarize;
@@ -25,6 +26,10 @@ our $config = <<'CONFIG';
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
         binarize_cache two;
     }
+    location /mid/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+        binarize_cache mid;
+    }
     location /big/ {
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
         binarize_cache big;
@@ -40,6 +45,7 @@ our $http = <<'CONFIG' . $config . "    }\n";
     binarize_credentials $TEST_NGINX_CREDENTIALS;
     binarize_zone one:8m;
     binarize_zone two:4m;
+    binarize_zone mid:16m;
     binarize_zone big:32m;
     binarize_max_size 5m;
     binarize_negative_valid 60s;
@@ -105,14 +111,16 @@ sub configure {
 }
 
 # New ids one after the other, until so many bytes have gone through; wanted
-# again, they displace what was wanted before.
+# again, they displace what was wanted before.  Of every second one the size
+# is known before.
 sub churn {
-    my ($place, $bytes, $least, $most, $again) = @_;
+    my ($place, $bytes, $least, $most, $again, $each) = @_;
     my @done;
 
     while ($bytes > 0) {
         my $size = $least + int(rand($most - $least));
-        my $id = task(size => $size);
+        my $id = task(size => $size,
+                      framing => @done % 2 ? 'chunked' : 'length');
         my $answer = get("$place$id");
 
         die "$answer->{status}\n"
@@ -122,9 +130,49 @@ sub churn {
         cloud->delete("tasks/$id");
         push @done, [$id, $size];
         $bytes -= $size;
+        $each->() if $each;
     }
 
     return @done;
+}
+
+# Fills a zone ten times over with sizes up to $most; what of it was live after
+# each one, once some had to go.
+sub fill {
+    my ($name, $most, $done) = @_;
+    my $size = status($name)->{zone_size_bytes};
+    my @shares;
+
+    push @$done, churn("/$name/", 10 * $size, 1024, $most, 0, sub {
+        my $status = status($name);
+
+        push @shares, $status->{l1_used_bytes}{result} / $size
+            if $status->{l1_evictions}{result};
+    });
+
+    note(sprintf('%s up to %d: %.1f %% to %.1f %%, %d of %d below 85 %%',
+                 $name, $most, 100 * min(@shares), 100 * max(@shares),
+                 scalar(grep { $_ < 0.85 } @shares), scalar @shares));
+
+    return @shares;
+}
+
+# What can be had of those, of the zone; the cloud has nothing any more.
+sub had {
+    my ($name, @done) = @_;
+    my $live = 0;
+
+    for (reverse @done) {
+        my ($id, $length) = @$_;
+        my $answer = get("/$name/$id");
+
+        next if $answer->{status} != 200;
+
+        $live += $length;
+        die "wrong length\n" if length($answer->{body}) != $length;
+    }
+
+    return $live / status($name)->{zone_size_bytes};
 }
 
 run_file();
@@ -209,36 +257,50 @@ answer_is(get("/one/$id"), [200, 'Content-Length' => 1000], 'is another key');
 --- http_config eval: $::http
 --- config eval: $::config
 --- perl
-srand(7);
+for (['one', 1024, 1 .. 3], ['mid', 2048, 4], ['big', 4096, 5]) {
+    my ($name, $most, @seeds) = @$_;
+    my @done;
 
-my @done = main::churn('/big/', 10 * 32 * 1048576, 1024, 4 * 1048576);
-my $status = main::status('big');
-my $used = $status->{l1_used_bytes}{result};
-my $share = $used / $status->{zone_size_bytes};
+    for my $seed (@seeds) {
+        srand($seed);
 
-note(sprintf('%.1f %% of the zone', 100 * $share));
-cmp_ok($share, '>=', 0.85, 'it is full of live entries');
-is($used + $status->{l1_used_bytes}{negative} + $status->{l1_free_bytes},
-   $status->{l1_blocks_bytes}, 'every block is used or free');
+        is(scalar(grep { $_ < 0.85 }
+                  main::fill($name, $most * 1024, \@done)),
+           0, "$name is full of live entries at every moment, $seed");
+    }
 
-# by the clients: the cloud has nothing any more
-my ($live, $n) = (0, 0);
+    my $status = main::status($name);
+    is($status->{l1_used_bytes}{result} + $status->{l1_free_bytes},
+       $status->{l1_blocks_bytes}, 'every block is used or free');
 
-for (reverse @done) {
-    my ($id, $size) = @$_;
-    my $answer = get("/big/$id");
-
-    next if $answer->{status} != 200;
-
-    $n++;
-    $live += $size;
-    die "wrong length\n" if length($answer->{body}) != $size;
+    cmp_ok(main::had($name, @done), '>=', 0.85, 'they can be had');
+    main::is_clean($name);
 }
 
-note(sprintf('%d pictures, %.1f %%', $n,
-             100 * $live / $status->{zone_size_bytes}));
-cmp_ok($live / $status->{zone_size_bytes}, '>=', 0.85, 'they can be had');
-main::is_clean('big');
+
+=== what is too large passes by a full zone
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+srand(6);
+main::churn('/one/', 12 * 1048576, 1024, 1048576);
+
+my $before = main::status('one');
+
+cmp_ok($before->{l1_evictions}{result}, '>', 0, 'some had to go');
+
+for my $framing (qw(length chunked close)) {
+    my $id = task(size => 3_000_000, framing => $framing);
+
+    answer_is(get("/one/$id"), [200, body => cloud->result($id)], $framing);
+}
+
+my $status = main::status('one');
+
+is_deeply([@$status{qw(l1_entries l1_used_bytes l1_evictions)}],
+          [@$before{qw(l1_entries l1_used_bytes l1_evictions)}],
+          'nobody made room');
+main::is_clean('one');
 
 
 === who reads slowly gets what he began with
