@@ -1,8 +1,8 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <openssl/evp.h>
 #include "ngx_http_binarize_l2.h"
+#include "ngx_http_binarize_l2_digest.h"
 #include "ngx_http_binarize_l2_seen.h"
 
 
@@ -21,6 +21,14 @@ struct ngx_http_binarize_l2_op_s {
 
     size_t                            max_size;
     int64_t                           ttl_ms;
+
+    /* of a record that is verified */
+    redisReply                       *owner;
+    binarize_record_t                 record;
+    binarize_fingerprint_t            fingerprint;
+    ngx_http_binarize_l2_seen_t      *seen;
+    ngx_http_binarize_l2_digest_t     digest;
+
     ngx_str_t                         key;          /* after this structure */
 };
 
@@ -42,7 +50,12 @@ static void ngx_http_binarize_l2_on_hmget(void *data, ngx_int_t rc,
 static ngx_int_t ngx_http_binarize_l2_found(ngx_http_binarize_l2_op_t *op,
     redisReply *reply);
 static ngx_int_t ngx_http_binarize_l2_read(ngx_http_binarize_l2_op_t *op,
-    redisReply *reply, binarize_record_t *record);
+    redisReply *reply);
+static void ngx_http_binarize_l2_on_digest(void *data,
+    const u_char etag[BINARIZE_ETAG_SIZE]);
+static void ngx_http_binarize_l2_verified(ngx_http_binarize_l2_op_t *op);
+static void ngx_http_binarize_l2_ignored(ngx_http_binarize_l2_op_t *op,
+    const char *reason);
 static void ngx_http_binarize_l2_release(ngx_http_binarize_l2_op_t *op);
 static ngx_int_t ngx_http_binarize_l2_put_record(
     ngx_http_binarize_redis_t *redis, ngx_str_t *ns, u_char *guid,
@@ -231,44 +244,48 @@ ngx_http_binarize_l2_on_hmget(void *data, ngx_int_t rc, redisReply *reply)
 }
 
 
-/* NGX_OK: the handler was called */
+/* NGX_OK: the handler was called, or will be */
 
 static ngx_int_t
 ngx_http_binarize_l2_found(ngx_http_binarize_l2_op_t *op, redisReply *reply)
 {
-    ngx_int_t           rc;
-    redisReply         *owner;
-    binarize_record_t   record;
+    ngx_int_t  rc;
 
-    rc = ngx_http_binarize_l2_read(op, reply, &record);
-    if (rc != NGX_OK) {
+    rc = ngx_http_binarize_l2_read(op, reply);
+
+    if (rc != NGX_OK && rc != NGX_AGAIN) {
         return rc;
     }
 
-    owner = ngx_http_binarize_redis_keep(reply);
-    if (owner == NULL) {
+    op->owner = ngx_http_binarize_redis_keep(reply);
+    if (op->owner == NULL) {
         return NGX_ERROR;
     }
 
-    op->handler(op->data, NGX_OK, &record, owner, op->ttl_ms);
+    if (rc == NGX_OK) {
+        ngx_http_binarize_l2_verified(op);
+        return NGX_OK;
+    }
+
+    op->ncalls++;
+
+    ngx_http_binarize_l2_digest(&op->digest, &op->record.png,
+                                ngx_http_binarize_l2_on_digest, op);
 
     return NGX_OK;
 }
 
 
+/* NGX_AGAIN: the record is good if its digest is */
+
 static ngx_int_t
-ngx_http_binarize_l2_read(ngx_http_binarize_l2_op_t *op, redisReply *reply,
-    binarize_record_t *record)
+ngx_http_binarize_l2_read(ngx_http_binarize_l2_op_t *op, redisReply *reply)
 {
     int              rc;
-    u_char           etag[BINARIZE_ETAG_SIZE];
     ngx_uint_t       i;
     redisReply      *r;
     const char      *reason;
     binarize_span_t  values[NGX_HTTP_BINARIZE_L2_NFIELDS];
-
-    ngx_http_binarize_l2_seen_t  *seen;
-    binarize_fingerprint_t        fingerprint;
 
     if (reply->type != REDIS_REPLY_ARRAY
         || reply->elements != NGX_HTTP_BINARIZE_L2_NFIELDS)
@@ -292,10 +309,12 @@ ngx_http_binarize_l2_read(ngx_http_binarize_l2_op_t *op, redisReply *reply,
 
     /* the digest costs more than all the rest: once is enough */
 
-    seen = ngx_http_binarize_l2_seen(&op->key, values, op->max_size,
-                                     &fingerprint);
+    op->seen = ngx_http_binarize_l2_seen(&op->key, values, op->max_size,
+                                         &op->fingerprint);
 
-    if (ngx_http_binarize_l2_seen_record(seen, &fingerprint, values, record)) {
+    if (ngx_http_binarize_l2_seen_record(op->seen, &op->fingerprint, values,
+                                         &op->record))
+    {
         return NGX_OK;
     }
 
@@ -303,36 +322,65 @@ ngx_http_binarize_l2_read(ngx_http_binarize_l2_op_t *op, redisReply *reply,
 
     rc = binarize_record_read(values,
                               op->key.data + op->key.len - BINARIZE_GUID_SIZE,
-                              op->max_size, record, &reason);
+                              op->max_size, &op->record, &reason);
 
-    if (rc == BINARIZE_DECLINED) {
-        return NGX_DECLINED;
+    if (rc == BINARIZE_OK) {
+        return NGX_AGAIN;
     }
 
-    if (rc != BINARIZE_OK) {
-        goto corrupt;
+    if (rc != BINARIZE_DECLINED) {
+        ngx_http_binarize_l2_ignored(op, reason);
     }
-
-    ngx_http_binarize_l2_etag(&record->png, etag);
-
-    if (record->etag.size != BINARIZE_ETAG_SIZE
-        || ngx_memcmp(record->etag.data, etag, BINARIZE_ETAG_SIZE) != 0)
-    {
-        reason = "etag and png do not match";
-        goto corrupt;
-    }
-
-    ngx_http_binarize_l2_json_etag(&record->doc, etag, record->json_etag);
-    ngx_http_binarize_l2_see(seen, &fingerprint, record);
-
-    return NGX_OK;
-
-corrupt:
-
-    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "redis record \"%V\" ignored: %s", &op->key, reason);
 
     return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_binarize_l2_on_digest(void *data,
+    const u_char etag[BINARIZE_ETAG_SIZE])
+{
+    ngx_http_binarize_l2_op_t *op = data;
+
+    binarize_record_t  *record;
+
+    record = &op->record;
+
+    if (op->handler == NULL) {
+        ngx_http_binarize_l2_free(op->owner);
+
+    } else if (record->etag.size != BINARIZE_ETAG_SIZE
+               || ngx_memcmp(record->etag.data, etag, BINARIZE_ETAG_SIZE) != 0)
+    {
+        ngx_http_binarize_l2_ignored(op, "etag and png do not match");
+        ngx_http_binarize_l2_free(op->owner);
+
+        op->handler(op->data, NGX_DECLINED, NULL, NULL, 0);
+
+    } else {
+        ngx_http_binarize_l2_json_etag(&record->doc, etag, record->json_etag);
+        ngx_http_binarize_l2_see(op->seen, &op->fingerprint, record);
+
+        ngx_http_binarize_l2_verified(op);
+    }
+
+    ngx_http_binarize_l2_release(op);
+}
+
+
+static void
+ngx_http_binarize_l2_verified(ngx_http_binarize_l2_op_t *op)
+{
+    op->handler(op->data, NGX_OK, &op->record, op->owner, op->ttl_ms);
+}
+
+
+static void
+ngx_http_binarize_l2_ignored(ngx_http_binarize_l2_op_t *op,
+    const char *reason)
+{
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "redis record \"%V\" ignored: %s", &op->key, reason);
 }
 
 
@@ -505,46 +553,4 @@ ngx_http_binarize_l2_on_put(void *data, ngx_int_t rc, redisReply *reply)
     if (--put->ncalls == 0) {
         ngx_free(put);
     }
-}
-
-
-void
-ngx_http_binarize_l2_etag(const binarize_span_t *png,
-    u_char etag[BINARIZE_ETAG_SIZE])
-{
-    u_char  digest[EVP_MAX_MD_SIZE];
-
-    if (EVP_Digest(png->data, png->size, digest, NULL, EVP_sha256(), NULL)
-        != 1)
-    {
-        ngx_memzero(digest, sizeof(digest));
-    }
-
-    binarize_record_hex(digest, etag);
-}
-
-
-void
-ngx_http_binarize_l2_json_etag(const binarize_span_t *doc,
-    const u_char etag[BINARIZE_ETAG_SIZE],
-    u_char json_etag[BINARIZE_ETAG_SIZE])
-{
-    u_char       digest[EVP_MAX_MD_SIZE];
-    EVP_MD_CTX  *md;
-
-    ngx_memzero(digest, sizeof(digest));
-
-    md = EVP_MD_CTX_new();
-
-    if (md
-        && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1
-        && EVP_DigestUpdate(md, doc->data, doc->size) == 1
-        && EVP_DigestUpdate(md, etag, BINARIZE_ETAG_SIZE) == 1)
-    {
-        (void) EVP_DigestFinal_ex(md, digest, NULL);
-    }
-
-    EVP_MD_CTX_free(md);
-
-    binarize_record_hex(digest, json_etag);
 }

@@ -59,15 +59,6 @@ ngx_int_t ngx_http_binarize_l2_put(ngx_http_binarize_redis_t *redis,
     ngx_str_t *ns, u_char *guid, binarize_record_t *record,
     ngx_http_binarize_redis_body_t *png, time_t valid_s);
 
-/* The etag of a record: SHA-256 of png, truncated, hex. */
-void ngx_http_binarize_l2_etag(const binarize_span_t *png,
-    u_char etag[BINARIZE_ETAG_SIZE]);
-
-/* of document and PNG, from the document and the PNG's */
-void ngx_http_binarize_l2_json_etag(const binarize_span_t *doc,
-    const u_char etag[BINARIZE_ETAG_SIZE],
-    u_char json_etag[BINARIZE_ETAG_SIZE]);
-
 
 /*
  * Between nodes, _l2_nodes.c.

@@ -1,5 +1,6 @@
 
 #include "ngx_http_binarize_result.h"
+#include "ngx_http_binarize_l2_digest.h"
 
 #include <sys/mman.h>
 

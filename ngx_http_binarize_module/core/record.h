@@ -37,7 +37,7 @@ typedef struct {
  *   BINARIZE_ERROR     foreign or corrupt, *reason says why: a field is
  *                      missing or malformed, png is not a PNG or larger than
  *                      max_size, doc is not the envelope of a result of guid
- * Does not verify the digest: see binarize_record_etag() of the glue.
+ * Does not verify the digest: that is the glue's.
  */
 int binarize_record_read(const binarize_span_t values[5],
     const unsigned char guid[BINARIZE_GUID_SIZE], uint64_t max_size,
