@@ -300,11 +300,22 @@ sub part_arrive {
                 my $stall = "$dir/stall";
                 spew($stall, "\0" x 40);
 
-                my $gateway = gateway_start('arrive', size => '160m',
-                    stall => $stall, $with eq 'Redis on'
-                                     ? (redis => $redis) : ());
+                my @redis = $with eq 'Redis on' ? (redis => $redis) : ();
+                my $location = @redis ? 'b' : 'i';
+                my $ids = ids();
+                my @load = ("/${location}$size/%g.png", '-c1', '-n1',
+                    "-l$png->{size}", $ids, '-m'
+                    . ($who->[0] eq 'GET' ? 'GET' : 'HEAD'));
 
-                my $location = $with eq 'Redis on' ? 'b' : 'i';
+                if ($who->[0] eq 'from Redis') {
+                    my $other = gateway_start('other', size => '160m', @redis);
+                    load($other, @load);
+                    sleep 0.5;
+                    stop($other);
+                }
+
+                my $gateway = gateway_start('arrive', size => '160m',
+                    stall => $stall, @redis);
 
                 # what the first request of a worker allocates
                 load($gateway, "/${location}1k/%g.png", '-c1', '-n2', ids());
@@ -314,8 +325,7 @@ sub part_arrive {
                 my $before = status($pid, 'VmRSS');
                 spew($stall, "\0" x 40, '+<');
 
-                my $row = load($gateway, "/${location}$size/%g.png", '-c1',
-                    '-n1', "-l$png->{size}", "-m$who->[0]", ids());
+                my $row = load($gateway, @load);
 
                 sleep 0.3;
 
@@ -329,7 +339,7 @@ sub part_arrive {
 
                 stop($gateway);
                 return $row;
-            }, ['HEAD'], ['GET']);
+            }, ['HEAD'], ['GET'], $with eq 'Redis on' ? ['from Redis'] : ());
 
             my $what = "arrive $size, $with";
 
@@ -340,6 +350,9 @@ sub part_arrive {
                 'HEAD', 'stall_wall_us', undef);
             $report->absolute("the same, µs of CPU, and it is sent, $with",
                 $size, $what, 'GET', 'stall_cpu_us', undef);
+            $report->absolute('the same, µs of CPU, and it is from Redis',
+                $size, $what, 'from Redis', 'stall_cpu_us', undef)
+                if $with eq 'Redis on';
             $report->absolute("memory above the PNG's size, KiB, $with",
                 $size, $what, 'HEAD', 'extra_kb',
                 $with eq 'Redis off' ? 256 : 2 * $sizes{$size} / 1024);

@@ -1,6 +1,7 @@
 
 #include "ngx_http_binarize_metrics.h"
 #include "ngx_http_binarize_nodes.h"
+#include "ngx_http_binarize_purge.h"
 
 
 /* failures that may pass at any time are remembered so long at most */
@@ -10,6 +11,26 @@
 #define NGX_HTTP_BINARIZE_LANDING_MS      2000
 
 
+/* of a copy into the zone, of which a turn copies no more */
+#define NGX_HTTP_BINARIZE_KEEP_TURN       (512 * 1024)
+
+
+/* the copy of a result into the zone, of the flight's pool */
+typedef struct {
+    ngx_http_binarize_flight_t    *flight;
+    ngx_http_binarize_result_t    *result;
+    ngx_http_binarize_kept_pt      handler;
+
+    ngx_http_binarize_blob_t       blob;
+    binarize_span_t                left;
+    ngx_uint_t                     purges;      /* before it began */
+    ngx_event_t                    event;
+} ngx_http_binarize_copy_t;
+
+
+static void ngx_http_binarize_keep_on_copy(ngx_event_t *ev);
+static ngx_int_t ngx_http_binarize_keep_copy(ngx_http_binarize_copy_t *copy);
+static ngx_int_t ngx_http_binarize_keep_copied(ngx_http_binarize_copy_t *copy);
 static ngx_uint_t ngx_http_binarize_keep_polled(
     ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_keep_on_sent(void *data);
@@ -71,60 +92,134 @@ ngx_http_binarize_keep_blob(ngx_http_binarize_flight_t *flight,
 
 void
 ngx_http_binarize_keep_record(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_result_t *result)
+    ngx_http_binarize_result_t *result, ngx_http_binarize_kept_pt handler)
 {
-    int                        rc;
-    size_t                     size;
-    u_char                    *p;
-    binarize_span_t            png;
-    binarize_store_meta_t      meta;
-    ngx_http_binarize_blob_t   blob;
-    ngx_http_binarize_zone_t  *zone;
+    ngx_http_binarize_copy_t  *copy;
 
-    zone = flight->zone;
+    copy = NULL;
 
-    if (!flight->conf->l1
-        && !ngx_http_binarize_flight_has_followers(flight)
-        && !ngx_http_binarize_keep_polled(flight))
+    if (flight->conf->l1
+        || ngx_http_binarize_flight_has_followers(flight)
+        || ngx_http_binarize_keep_polled(flight))
     {
+        copy = ngx_pcalloc(flight->pool, sizeof(ngx_http_binarize_copy_t));
+    }
+
+    if (copy) {
+        ngx_http_binarize_blob_init(&copy->blob, flight->zone, flight->key,
+                                    result->png_size, 0);
+    }
+
+    if (copy == NULL || copy->blob.entry == NULL) {
+        handler(flight, result);
         return;
     }
 
-    ngx_http_binarize_blob_init(&blob, zone, flight->key, result->png_size,
-                                0);
+    copy->flight = flight;
+    copy->result = result;
+    copy->handler = handler;
+    copy->left = result->png[0];
+    copy->purges = ngx_http_binarize_purge_count(flight->zone, flight->key);
 
-    if (blob.entry == NULL) {
+    copy->event.handler = ngx_http_binarize_keep_on_copy;
+    copy->event.data = copy;
+    copy->event.log = flight->log;
+
+    ngx_http_binarize_keep_on_copy(&copy->event);
+}
+
+
+static void
+ngx_http_binarize_keep_on_copy(ngx_event_t *ev)
+{
+    ngx_int_t                  rc;
+    ngx_http_binarize_copy_t  *copy;
+
+    copy = ev->data;
+
+    rc = ngx_http_binarize_keep_copy(copy);
+
+    if (rc == NGX_AGAIN) {
+        ngx_post_event(ev, &ngx_posted_next_events);
         return;
     }
 
-    png = result->png[0];
+    if (rc != NGX_OK || ngx_http_binarize_keep_copied(copy) != NGX_OK) {
+        ngx_http_binarize_blob_free(&copy->blob);
+    }
 
-    while (png.size) {
-        p = binarize_store_room(zone->store, blob.entry, blob.size, &size);
-        size = ngx_min(size, png.size);
+    copy->handler(copy->flight, copy->result);
+}
 
-        if (size == 0) {
-            ngx_http_binarize_blob_free(&blob);
-            return;
+
+/* NGX_AGAIN: the turn is over; NGX_ERROR: no room */
+
+static ngx_int_t
+ngx_http_binarize_keep_copy(ngx_http_binarize_copy_t *copy)
+{
+    size_t                     turn, size;
+    u_char                    *p;
+    ngx_http_binarize_blob_t  *blob;
+
+    blob = &copy->blob;
+    turn = NGX_HTTP_BINARIZE_KEEP_TURN;
+
+    while (copy->left.size) {
+
+        if (turn == 0) {
+            return NGX_AGAIN;
         }
 
-        ngx_memcpy(p, png.data, size);
+        p = binarize_store_room(blob->zone->store, blob->entry, blob->size,
+                                &size);
 
-        png.data += size;
-        png.size -= size;
-        blob.size += size;
+        size = ngx_min(size, copy->left.size);
+        size = ngx_min(size, turn);
+
+        if (size == 0) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(p, copy->left.data, size);
+
+        copy->left.data += size;
+        copy->left.size -= size;
+        blob->size += size;
+        turn -= size;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_keep_copied(ngx_http_binarize_copy_t *copy)
+{
+    int                          rc;
+    binarize_store_meta_t        meta;
+    ngx_http_binarize_blob_t    *blob;
+    ngx_http_binarize_zone_t    *zone;
+    ngx_http_binarize_flight_t  *flight;
+    ngx_http_binarize_result_t  *result;
+
+    blob = &copy->blob;
+    flight = copy->flight;
+    result = copy->result;
+    zone = flight->zone;
+
+    if (copy->purges != ngx_http_binarize_purge_count(zone, flight->key)) {
+        return NGX_DECLINED;
     }
 
     ngx_http_binarize_store_retry(zone, rc,
-        binarize_store_finish(zone->store, blob.entry, blob.size,
+        binarize_store_finish(zone->store, blob->entry, blob->size,
                               result->doc.len, ngx_current_msec));
 
     if (rc != BINARIZE_OK) {
-        ngx_http_binarize_blob_free(&blob);
-        return;
+        return NGX_ERROR;
     }
 
-    binarize_store_write_doc(zone->store, blob.entry, result->doc.data);
+    binarize_store_write_doc(zone->store, blob->entry, result->doc.data);
 
     ngx_http_binarize_result_meta(result, &meta);
 
@@ -137,10 +232,13 @@ ngx_http_binarize_keep_record(ngx_http_binarize_flight_t *flight,
     }
 
     ngx_shmtx_lock(&zone->shpool->mutex);
-    binarize_store_publish(zone->store, blob.entry, &meta, ngx_current_msec);
+    binarize_store_publish(zone->store, blob->entry, &meta, ngx_current_msec);
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
+    blob->entry = NULL;
     result->kept = flight->conf->l1;
+
+    return NGX_OK;
 }
 
 

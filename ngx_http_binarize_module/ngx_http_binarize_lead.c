@@ -10,6 +10,8 @@
 
 static void ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
     binarize_record_t *record, void *owner, int64_t ttl_ms);
+static void ngx_http_binarize_lead_on_record_kept(
+    ngx_http_binarize_flight_t *flight, ngx_http_binarize_result_t *result);
 static void ngx_http_binarize_lead_get_token(
     ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_lead_on_token(void *data);
@@ -27,6 +29,10 @@ static ngx_uint_t ngx_http_binarize_lead_retry(
     ngx_http_binarize_flight_t *flight, ngx_http_binarize_fetch_t *fetch);
 static void ngx_http_binarize_lead_on_result(
     ngx_http_binarize_flight_t *flight, ngx_http_binarize_fetch_t *fetch);
+static void ngx_http_binarize_lead_on_kept(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result);
+static void ngx_http_binarize_lead_done(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result);
 static void ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_problem_e problem, ngx_uint_t status,
     time_t retry_after_s);
@@ -129,7 +135,15 @@ ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
         result->expires_ms = ngx_current_msec + ttl_ms;
     }
 
-    ngx_http_binarize_keep_record(flight, result);
+    ngx_http_binarize_keep_record(flight, result,
+                                  ngx_http_binarize_lead_on_record_kept);
+}
+
+
+static void
+ngx_http_binarize_lead_on_record_kept(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result)
+{
     ngx_http_binarize_flight_release(flight);
     ngx_http_binarize_flight_land(flight, result);
 }
@@ -444,12 +458,13 @@ ngx_http_binarize_lead_on_result(ngx_http_binarize_flight_t *flight,
         result->expires_ms = ngx_current_msec
                              + (uint64_t) flight->conf->valid_s * 1000;
 
-        if (fetch->blob.entry) {
-            result = ngx_http_binarize_keep_blob(flight, fetch, result);
-
-        } else {
-            ngx_http_binarize_keep_record(flight, result);
+        if (fetch->blob.entry == NULL) {
+            ngx_http_binarize_keep_record(flight, result,
+                                          ngx_http_binarize_lead_on_kept);
+            return;
         }
+
+        result = ngx_http_binarize_keep_blob(flight, fetch, result);
 
         if (result == NULL) {
             ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0,
@@ -457,8 +472,8 @@ ngx_http_binarize_lead_on_result(ngx_http_binarize_flight_t *flight,
             return;
         }
 
-        ngx_http_binarize_keep_l2(flight, result);
-        break;
+        ngx_http_binarize_lead_on_kept(flight, result);
+        return;
 
     case BINARIZE_PENDING:
         ngx_http_binarize_keep_answer(flight, result, BINARIZE_STORE_PENDING,
@@ -470,6 +485,23 @@ ngx_http_binarize_lead_on_result(ngx_http_binarize_flight_t *flight,
                                       0);
     }
 
+    ngx_http_binarize_lead_done(flight, result);
+}
+
+
+static void
+ngx_http_binarize_lead_on_kept(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result)
+{
+    ngx_http_binarize_keep_l2(flight, result);
+    ngx_http_binarize_lead_done(flight, result);
+}
+
+
+static void
+ngx_http_binarize_lead_done(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result)
+{
     result->source = ngx_http_binarize_lead_source(flight);
 
     ngx_http_binarize_flight_release(flight);

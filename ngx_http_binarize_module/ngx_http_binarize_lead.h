@@ -27,12 +27,16 @@ ngx_http_binarize_result_t *ngx_http_binarize_keep_blob(
     ngx_http_binarize_flight_t *flight, ngx_http_binarize_fetch_t *fetch,
     ngx_http_binarize_result_t *result);
 
+typedef void (*ngx_http_binarize_kept_pt)(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result);
+
 /*
  * A result in memory of its own, as from Redis, is copied into the zone;
- * where L1 is off, only for those who follow.
+ * where L1 is off, only for those who follow.  The handler is called when
+ * that is done or was not possible, for a small one from inside.
  */
 void ngx_http_binarize_keep_record(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_result_t *result);
+    ngx_http_binarize_result_t *result, ngx_http_binarize_kept_pt handler);
 
 /* a result goes to Redis */
 void ngx_http_binarize_keep_l2(ngx_http_binarize_flight_t *flight,
