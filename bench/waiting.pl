@@ -1,13 +1,16 @@
 #!/usr/bin/perl
 
-# What it costs to let many clients wait for one picture: memory of nginx, and
-# its CPU time between polls.
+# What it costs to let many clients wait for one picture, and for one each:
+# memory of nginx, and its CPU time between polls.
 #
-#     waiting.pl [clients [seconds]]        10000 and 20
+#     waiting.pl [clients [seconds [case...]]]        10000, 20 and all
+#
+# A case is "one" (picture) or "many" (one a client), and a number of workers:
+# one/2 many/1 many/2.
 #
 # Needs the stand-in and the module, see BENCH_STANDIN and BENCH_MODULE, and
-# as many open files as there are clients.  Exits with 1 if 10,000 clients
-# take 200 MB or more, or the CPU 1 % of a core.
+# twice as many open files as there are clients.  Exits with 1 if in any case
+# 10,000 clients take 200 MB or more at any time, or the CPU 1 % of a core.
 
 use strict;
 use warnings;
@@ -22,10 +25,13 @@ use Time::HiRes qw(sleep time);
 
 use Binarize::Cloud;
 use Binarize::Crowd;
+use Binarize::Memory;
 use Binarize::Process;
 
-my ($nclients, $seconds) = (@ARGV, 10_000, 20)[0, 1];
-$seconds = 20 if @ARGV < 2;
+my ($nclients, $seconds, @cases) = @ARGV;
+$nclients ||= 10_000;
+$seconds ||= 20;
+@cases = qw(one/2 many/1 many/2) unless @cases;
 
 my $top = "$FindBin::Bin/..";
 my $module = $ENV{BENCH_MODULE} // "$top/build/ngx_http_binarize_module.so";
@@ -42,16 +48,37 @@ $Binarize::patience = $seconds + 60;
 chmod(0755, $dir);
 
 my $cloud = Binarize::Cloud->new($dir);
-my $port = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
-               ->sockport();
-my $open = $nclients + 1000;
+my $failed = 0;
+my $pid;
 
-$Binarize::port = $port;
+for (@cases) {
+    my ($what, $workers) = m{^(one|many)/([1-9]\d*)$} or die "$_: no case\n";
 
-write_file("$dir/nginx.conf", <<"CONFIG");
+    start($workers);
+    eval { measure($what, $workers); 1 } or do { print $@; $failed = 1 };
+    kill('QUIT', $pid);
+    waitpid($pid, 0);
+    print read_file("$dir/error.log");
+}
+
+$cloud->stop();
+print "FAILED\n" if $failed;
+
+exit($failed);
+
+
+sub start {
+    my ($workers) = @_;
+    my $open = $nclients * 2 + 1000;
+
+    $Binarize::port = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+                                            Listen => 1)->sockport();
+    unlink("$dir/error.log");
+
+    write_file("$dir/nginx.conf", <<"CONFIG");
 load_module $module;
 daemon off;
-worker_processes 2;
+worker_processes $workers;
 worker_rlimit_nofile $open;
 pid $dir/pid;
 error_log $dir/error.log warn;
@@ -63,93 +90,34 @@ http {
     fastcgi_temp_path $dir/temp;
     uwsgi_temp_path $dir/temp;
     scgi_temp_path $dir/temp;
-    binarize_zone bench:8m;
+    binarize_zone bench:16m;
     binarize_max_size 2m;
     binarize_credentials client_id=$cloud->{id} client_secret_file=$dir/secret;
+    binarize_wait 10m;
     server {
-        listen 127.0.0.1:$port backlog=1024;
-        location / {
+        listen 127.0.0.1:$Binarize::port backlog=1024;
+        location /one/ {
             binarize_pass http://127.0.0.1:$cloud->{port}/v5.0/ocr/binarizeimage;
-            binarize_wait 10m;
             binarize_poll 4s max=4s;
+        }
+        location /many/ {
+            binarize_pass http://127.0.0.1:$cloud->{port}/v5.0/ocr/binarizeimage;
+            binarize_poll ${\ ($seconds + 10)}s;
         }
     }
 }
 CONFIG
 
-my $pid = fork() // die "fork: $!\n";
+    $pid = fork() // die "fork: $!\n";
 
-if ($pid == 0) {
-    exec($nginx, '-p', "$dir/", '-e', "$dir/error.log", '-c',
-         "$dir/nginx.conf") or POSIX::_exit(127);
-}
+    if ($pid == 0) {
+        exec($nginx, '-p', "$dir/", '-e', "$dir/error.log", '-c',
+             "$dir/nginx.conf") or POSIX::_exit(127);
+    }
 
-my $id = '00000000-0000-4000-8000-000000000001';
-my ($failed, $crowd) = (1);
-
-eval {
-    until_workers();
-
-    $cloud->put("tasks/$id", { status => 'Pending' });
-
-    my %before = memory();
-
-    $crowd = Binarize::Crowd->new([map { { uri => "/$id" } } 1 .. $nclients],
-                                  -patience => $seconds + 60);
-    sleep(5);
-
-    my %after = memory();
-    my ($cpu, $polls, $at) = (cpu_ms(), polls(), time());
-
-    sleep($seconds);
-
-    $cpu = cpu_ms() - $cpu;
-    $polls = polls() - $polls;
-    $at = time() - $at;
-
-    $cloud->put("tasks/$id", { status => 'Completed', size => 1000 });
-
-    my @answers = $crowd->answers();
-    my $served = grep { $_->{status} == 200 && $_->{size} == 1000 } @answers;
-    my ($landed) = (sort { $b <=> $a } map { $_->{end} } @answers)[0]
-                   - Binarize::Cloud::calls($cloud, $id)->{fetches_ms}[-1]
-                     / 1000;
-    my $percent = $cpu / $at / 10;
-
-    printf "%d clients wait for one picture\n", $nclients;
-    printf "memory of nginx (sum of PSS)     %8.1f MB, %.1f MB of them before\n",
-           $after{Pss} / 1024, $before{Pss} / 1024;
-    printf "  sum of RSS                     %8.1f MB\n", $after{Rss} / 1024;
-    printf "  a client                       %8.1f KB\n",
-           ($after{Pss} - $before{Pss}) / $nclients;
-    printf "CPU of nginx in %.0f s              %8.0f ms, %.2f %% of a core\n",
-           $at, $cpu, $percent;
-    printf "calls to the cloud in that time  %8d\n", $polls;
-    printf "the last one was answered        %8.0f ms after the last call\n",
-           1000 * $landed;
-    printf "served                           %8d\n", $served;
-
-    $failed = $served != $nclients
-              || $nclients >= 10_000 && $after{Rss} >= 200 * 1024
-              || $percent >= 1;
-};
-
-print STDERR $@ if $@;
-
-kill('QUIT', $pid);
-waitpid($pid, 0);
-$cloud->stop();
-
-print read_file("$dir/error.log");
-print "FAILED\n" if $failed;
-
-exit($failed ? 1 : 0);
-
-
-sub until_workers {
     for (1 .. 500) {
         my @pids = pids();
-        return if @pids == 3;
+        return if @pids == 1 + $workers;
         die "nginx ended\n" . read_file("$dir/error.log")
             if waitpid($pid, WNOHANG) == $pid;
         sleep(0.02);
@@ -158,20 +126,76 @@ sub until_workers {
     die "nginx did not start\n";
 }
 
-sub pids {
-    return ($pid, split ' ', read_file("/proc/$pid/task/$pid/children"));
+# The tasks are pending until the end; polls of many come at once after
+# $seconds, those of one go on all the time.
+sub measure {
+    my ($what, $workers) = @_;
+    my $ids = $what eq 'one' ? 1 : $nclients;
+
+    $cloud->fault('any', { status => 'Pending' });
+    $cloud->post('reset');
+
+    my $memory = Binarize::Memory->new(pids());
+    my $crowd = Binarize::Crowd->new(
+        [map { { uri => "/$what/" . id($_ % $ids) } } 1 .. $nclients],
+        -patience => 2 * $seconds + 60);
+
+    $memory->watch(sub { fetches() >= $ids }, 60) or die "no calls\n";
+    $memory->watch(undef, 3);
+
+    my $held = $memory->now();
+    my ($cpu, $polls, $at) = (cpu_ms(), fetches(), time());
+
+    sleep($seconds);
+
+    $cpu = cpu_ms() - $cpu;
+    $polls = fetches() - $polls;
+    $at = time() - $at;
+
+    # all of them are polled once more
+    $memory->watch(sub { fetches() >= 2 * $ids }, 60) or die "no polls\n";
+    $memory->watch(undef, 2);
+
+    my $again = $memory->now();
+
+    $cloud->delete('faults/any');
+
+    my @answers = $crowd->answers();
+    my $answered = grep { $_->{status} == 404 } @answers;
+    my $percent = $cpu / $at / 10;
+    my $peak = $memory->peak();
+
+    printf "\n%d clients wait for %s, %d worker%s\n", $nclients,
+           $what eq 'one' ? 'one picture' : 'one picture each', $workers,
+           $workers == 1 ? '' : 's';
+    printf "memory of nginx (sum of PSS)   %8.1f MB, %.1f MB of them before\n",
+           $memory->start() / 1024 + $again / 1024, $memory->start() / 1024;
+    printf "  while they wait              %8.1f MB, %.1f KB a client\n",
+           $held / 1024, $held / $nclients;
+    printf "  after another poll           %8.1f MB\n", $again / 1024;
+    printf "  at most                      %8.1f MB\n", $peak / 1024;
+    printf "CPU of nginx in %.0f s            %8.0f ms, %.2f %% of a core\n",
+           $at, $cpu, $percent;
+    printf "calls to the cloud in that time%8d\n", $polls;
+    printf "at once, at most               %8d\n",
+           $cloud->calls()->{max_in_air};
+    printf "answered                       %8d\n", $answered;
+
+    die "not all were answered\n" if $answered != $nclients;
+    die "it is too much\n"
+        if $nclients >= 10_000 && $peak >= 200 * 1024 || $percent >= 1;
 }
 
-# KB
-sub memory {
-    my %sum;
+sub id {
+    return sprintf('00000000-0000-4000-8000-%012x', $_[0]);
+}
 
-    for my $pid (pids()) {
-        my $text = read_file("/proc/$pid/smaps_rollup");
-        $sum{$_} += $text =~ /^$_:\s+(\d+) kB/m ? $1 : 0 for 'Rss', 'Pss';
-    }
+sub fetches {
+    return $cloud->calls()->{fetches};
+}
 
-    return %sum;
+sub pids {
+    return ($pid, split ' ', read_file("/proc/$pid/task/$pid/children"));
 }
 
 sub cpu_ms {
@@ -184,10 +208,6 @@ sub cpu_ms {
     }
 
     return $ticks * $tick_ms;
-}
-
-sub polls {
-    return $cloud->calls($id)->{fetches};
 }
 
 sub read_file {

@@ -100,13 +100,6 @@ ngx_http_binarize_fetch_cleanup(void *data)
 }
 
 
-ngx_pool_t *
-ngx_http_binarize_fetch_pool(ngx_http_binarize_fetch_t *fetch)
-{
-    return fetch->call->job->pool;
-}
-
-
 void
 ngx_http_binarize_fetch_abandon(ngx_http_binarize_fetch_t *fetch)
 {

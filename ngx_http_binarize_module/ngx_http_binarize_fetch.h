@@ -17,12 +17,12 @@
 typedef struct ngx_http_binarize_fetch_s  ngx_http_binarize_fetch_t;
 
 struct ngx_http_binarize_fetch_s {
-    /* the caller's; the strings have to live until done() returns */
+    /* the caller's; strings live until done() returns, but for the token */
     ngx_http_binarize_loc_conf_t   *conf;
     ngx_http_binarize_zone_t       *store_zone;  /* NULL: keep out of L1 */
     u_char                          key[BINARIZE_STORE_KEY_SIZE];
     u_char                          guid[BINARIZE_GUID_SIZE];
-    ngx_str_t                       token;
+    ngx_str_t                       token;       /* until it is started */
     ngx_str_t                       headers;     /* lines, each with CRLF */
     ngx_str_t                       host;
     ngx_str_t                       ssl_name;
@@ -69,9 +69,6 @@ struct ngx_http_binarize_fetch_s {
 /* zeroed but for conf; NULL: no memory.  Either start it or abandon it. */
 ngx_http_binarize_fetch_t *ngx_http_binarize_fetch_create(
     ngx_http_binarize_loc_conf_t *conf);
-
-/* memory that lives as long as the fetch does */
-ngx_pool_t *ngx_http_binarize_fetch_pool(ngx_http_binarize_fetch_t *fetch);
 
 void ngx_http_binarize_fetch_abandon(ngx_http_binarize_fetch_t *fetch);
 

@@ -167,7 +167,9 @@ ngx_http_binarize_flight_create(ngx_http_request_t *r,
     ngx_pool_t                  *pool;
     ngx_http_binarize_flight_t  *flight;
 
-    pool = ngx_create_pool(1024, ngx_cycle->log);
+    /* all of it but what depends on the request */
+    pool = ngx_create_pool(sizeof(ngx_pool_t) + sizeof(*flight),
+                           ngx_cycle->log);
     if (pool == NULL) {
         return NULL;
     }

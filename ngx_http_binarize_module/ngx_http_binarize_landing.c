@@ -314,6 +314,7 @@ ngx_http_binarize_flight_free(ngx_http_binarize_flight_t *flight)
     }
 
     ngx_http_binarize_budget_release(&flight->turn, 0);
+    ngx_http_binarize_token_drop(&flight->bearer);
 
     ngx_destroy_pool(flight->pool);
 }

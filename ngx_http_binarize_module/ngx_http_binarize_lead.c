@@ -15,8 +15,6 @@ static void ngx_http_binarize_lead_on_record_kept(
 static void ngx_http_binarize_lead_get_token(
     ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_lead_on_token(void *data);
-static void ngx_http_binarize_lead_drop_bearer(
-    ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_lead_take_turn(
     ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_lead_no_turn(ngx_http_binarize_flight_t *flight);
@@ -166,9 +164,9 @@ ngx_http_binarize_lead_get_token(ngx_http_binarize_flight_t *flight)
     flight->token_waiter.handler = ngx_http_binarize_lead_on_token;
     flight->token_waiter.data = flight;
 
-    rc = ngx_http_binarize_token_get(flight->conf->token, flight->pool,
-                                     &flight->bearer, &flight->token_waiter,
-                                     &problem, &retry_after_s);
+    rc = ngx_http_binarize_token_get(flight->conf->token, &flight->bearer,
+                                     &flight->token_waiter, &problem,
+                                     &retry_after_s);
     if (rc == NGX_AGAIN) {
         ngx_http_binarize_budget_release(&flight->turn, 0);
         ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
@@ -193,16 +191,6 @@ ngx_http_binarize_lead_on_token(void *data)
 
 
 static void
-ngx_http_binarize_lead_drop_bearer(ngx_http_binarize_flight_t *flight)
-{
-    ngx_explicit_memzero(flight->bearer.text.data, flight->bearer.text.len);
-    ngx_pfree(flight->pool, flight->bearer.text.data);
-
-    ngx_str_null(&flight->bearer.text);
-}
-
-
-static void
 ngx_http_binarize_lead_take_turn(ngx_http_binarize_flight_t *flight)
 {
     ngx_int_t  rc;
@@ -221,7 +209,7 @@ ngx_http_binarize_lead_take_turn(ngx_http_binarize_flight_t *flight)
 
     /* by then it may be another token */
 
-    ngx_http_binarize_lead_drop_bearer(flight);
+    ngx_http_binarize_token_drop(&flight->bearer);
 
     flight->due_ms = flight->turn.due_ms;
     flight->retry_ms = flight->turn.retry_ms;
@@ -309,15 +297,15 @@ ngx_http_binarize_lead_on_revised(void *data)
 static void
 ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight)
 {
-    ngx_pool_t                  *pool;
-    ngx_http_binarize_fetch_t   *fetch;
+    ngx_int_t                   rc;
+    ngx_http_binarize_fetch_t  *fetch;
 
     fetch = ngx_http_binarize_fetch_create(flight->conf);
     if (fetch == NULL) {
-        goto failed;
+        ngx_http_binarize_token_drop(&flight->bearer);
+        ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0, 0);
+        return;
     }
-
-    pool = ngx_http_binarize_fetch_pool(fetch);
 
     ngx_memcpy(fetch->key, flight->key, sizeof(fetch->key));
     ngx_memcpy(fetch->guid, flight->guid, sizeof(fetch->guid));
@@ -332,34 +320,27 @@ ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight)
     fetch->done = ngx_http_binarize_lead_on_fetch;
     fetch->data = flight;
 
-    fetch->token.len = flight->bearer.text.len;
-    fetch->token.data = ngx_pstrdup(pool, &flight->bearer.text);
-
-    ngx_http_binarize_lead_drop_bearer(flight);
+    fetch->token = flight->bearer.text;
 
     if (flight->max_tries == 0) {
         flight->called_ms = ngx_current_msec;
     }
 
-    if (fetch->token.data == NULL) {
-        ngx_http_binarize_fetch_abandon(fetch);
-        goto failed;
-    }
+    rc = ngx_http_binarize_fetch_start(fetch);
 
-    if (ngx_http_binarize_fetch_start(fetch) == NGX_OK) {
-        ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
-                                     NGX_HTTP_BINARIZE_G_FETCHING);
-        if (flight->pending) {
-            ngx_http_binarize_metric_inc(flight->zone,
-                                         NGX_HTTP_BINARIZE_M_POLLS);
-        }
+    ngx_http_binarize_token_drop(&flight->bearer);
 
+    if (rc != NGX_OK) {
+        ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0, 0);
         return;
     }
 
-failed:
+    ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
+                                 NGX_HTTP_BINARIZE_G_FETCHING);
 
-    ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0, 0);
+    if (flight->pending) {
+        ngx_http_binarize_metric_inc(flight->zone, NGX_HTTP_BINARIZE_M_POLLS);
+    }
 }
 
 
@@ -373,8 +354,6 @@ ngx_http_binarize_lead_on_fetch(ngx_http_binarize_fetch_t *fetch)
     flight->tries += fetch->tries;
 
     ngx_http_binarize_metric_fetch(flight->conf, fetch);
-
-    ngx_explicit_memzero(fetch->token.data, fetch->token.len);
 
     ngx_http_binarize_budget_release(&flight->turn, fetch->tries != 0);
 

@@ -151,9 +151,11 @@ ngx_http_binarize_nodes_bequeath(ngx_http_binarize_flight_t *flight,
 static ngx_int_t
 ngx_http_binarize_nodes_ask_behind(ngx_http_binarize_flight_t *flight)
 {
+    ngx_int_t                       rc;
     ngx_str_t                       state, result;
     ngx_http_binarize_nodes_ask_t  *ask;
 
+    rc = NGX_ERROR;
     state.data = ngx_http_binarize_nodes_state_key(flight, &state.len);
     ask = ngx_calloc(sizeof(*ask), flight->log);
 
@@ -188,12 +190,20 @@ ngx_http_binarize_nodes_ask_behind(ngx_http_binarize_flight_t *flight)
     {
         /* freed when the answers under way have come */
         ask->flight = NULL;
-        return NGX_ERROR;
+
+    } else {
+        rc = NGX_OK;
     }
 
-    return NGX_OK;
+    ngx_free(state.data);
+
+    return rc;
 
 failed:
+
+    if (state.data) {
+        ngx_free(state.data);
+    }
 
     if (ask) {
         ngx_free(ask);
@@ -233,6 +243,8 @@ ngx_http_binarize_nodes_command(ngx_http_binarize_nodes_ask_t *ask,
 }
 
 
+/* for ngx_free(): a flight may last for many polls */
+
 static u_char *
 ngx_http_binarize_nodes_state_key(ngx_http_binarize_flight_t *flight,
     size_t *size)
@@ -242,9 +254,8 @@ ngx_http_binarize_nodes_state_key(ngx_http_binarize_flight_t *flight,
 
     prefix = ngx_http_binarize_redis_prefix(flight->conf->redis);
 
-    key = ngx_pnalloc(flight->pool, prefix->len + flight->conf->ns.len
-                                    + BINARIZE_GUID_SIZE
-                                    + sizeof("{:}:state"));
+    key = ngx_alloc(prefix->len + flight->conf->ns.len + BINARIZE_GUID_SIZE
+                    + sizeof("{:}:state"), flight->log);
     if (key == NULL) {
         return NULL;
     }
@@ -523,7 +534,7 @@ ngx_http_binarize_nodes_tell(ngx_http_binarize_flight_t *flight,
 
     size = binarize_state_write(head, &state);
 
-    value = ngx_pnalloc(flight->pool, size + result->doc.len);
+    value = ngx_alloc(size + result->doc.len, flight->log);
     argv[1] = (char *) ngx_http_binarize_nodes_state_key(flight, &lens[1]);
 
     /* the call outlives the flight */
@@ -556,13 +567,21 @@ ngx_http_binarize_nodes_tell(ngx_http_binarize_flight_t *flight,
                                         lens, NULL)
         == NGX_OK)
     {
-        return;
+        call = NULL;
     }
 
 failed:
 
     if (call) {
         ngx_free(call);
+    }
+
+    if (value) {
+        ngx_free(value);
+    }
+
+    if (argv[1]) {
+        ngx_free((void *) argv[1]);
     }
 }
 

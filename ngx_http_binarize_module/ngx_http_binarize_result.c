@@ -6,7 +6,7 @@
 
 
 static ngx_http_binarize_result_t *ngx_http_binarize_result_create(
-    ngx_pool_t *pool, ngx_uint_t npieces);
+    ngx_pool_t *pool, ngx_uint_t npieces, size_t size);
 static ngx_int_t ngx_http_binarize_result_copy_doc(
     ngx_http_binarize_result_t *result, ngx_pool_t *pool, ngx_str_t *doc);
 static void ngx_http_binarize_result_unpin(ngx_http_binarize_result_t *result);
@@ -15,8 +15,11 @@ static void ngx_http_binarize_result_free_record(
 static void ngx_http_binarize_result_unmap(ngx_http_binarize_result_t *result);
 
 
+/* pool NULL: one of its own, with that size left; a flight may keep it long */
+
 static ngx_http_binarize_result_t *
-ngx_http_binarize_result_create(ngx_pool_t *pool, ngx_uint_t npieces)
+ngx_http_binarize_result_create(ngx_pool_t *pool, ngx_uint_t npieces,
+    size_t size)
 {
     ngx_pool_t                  *own;
     ngx_http_binarize_result_t  *result;
@@ -24,7 +27,12 @@ ngx_http_binarize_result_create(ngx_pool_t *pool, ngx_uint_t npieces)
     own = NULL;
 
     if (pool == NULL) {
-        own = ngx_create_pool(1024, ngx_cycle->log);
+        size += sizeof(ngx_pool_t) + sizeof(*result)
+                + npieces * sizeof(binarize_span_t);
+
+        own = ngx_create_pool(ngx_min(ngx_align(size, NGX_POOL_ALIGNMENT),
+                                      NGX_MAX_ALLOC_FROM_POOL),
+                              ngx_cycle->log);
         if (own == NULL) {
             return NULL;
         }
@@ -80,7 +88,7 @@ ngx_http_binarize_result_of_entry_locked(ngx_http_binarize_zone_t *zone,
     n = binarize_store_payload(zone->store, entry, 0, entry->payload_size,
                                &first, 1);
 
-    result = ngx_http_binarize_result_create(pool, n);
+    result = ngx_http_binarize_result_create(pool, n, entry->doc_size);
     if (result == NULL) {
         return NULL;
     }
@@ -180,7 +188,7 @@ ngx_http_binarize_result_of_record(binarize_record_t *record, void *owner)
 {
     ngx_http_binarize_result_t  *result;
 
-    result = ngx_http_binarize_result_create(NULL, 1);
+    result = ngx_http_binarize_result_create(NULL, 1, 0);
     if (result == NULL) {
         ngx_http_binarize_l2_free(owner);
         return NULL;
@@ -225,7 +233,7 @@ ngx_http_binarize_result_of_fetch(ngx_http_binarize_fetch_t *fetch)
 
     blob = &fetch->blob;
 
-    result = ngx_http_binarize_result_create(NULL, 1);
+    result = ngx_http_binarize_result_create(NULL, 1, fetch->doc.len);
     if (result == NULL) {
         return NULL;
     }
@@ -277,7 +285,7 @@ ngx_http_binarize_result_of_state(binarize_state_t *state)
     ngx_str_t                    doc;
     ngx_http_binarize_result_t  *result;
 
-    result = ngx_http_binarize_result_create(NULL, 0);
+    result = ngx_http_binarize_result_create(NULL, 0, state->doc.size);
     if (result == NULL) {
         return NULL;
     }
@@ -330,7 +338,7 @@ ngx_http_binarize_result_of_problem(ngx_http_binarize_problem_e problem,
 {
     ngx_http_binarize_result_t  *result;
 
-    result = ngx_http_binarize_result_create(pool, 0);
+    result = ngx_http_binarize_result_create(pool, 0, 0);
     if (result == NULL) {
         return NULL;
     }

@@ -18,13 +18,15 @@ static ngx_int_t ngx_http_binarize_token_claim_locked(
     ngx_uint_t needed);
 static void ngx_http_binarize_token_wait(ngx_http_binarize_zone_t *zone,
     ngx_http_binarize_token_waiter_t *waiter);
+static ngx_int_t ngx_http_binarize_token_copy(
+    ngx_http_binarize_bearer_t *bearer, u_char *text);
 static void ngx_http_binarize_token_on_look(ngx_event_t *ev);
 static void ngx_http_binarize_token_release(ngx_http_binarize_token_t *token,
     ngx_http_binarize_problem_e problem, time_t pause_s);
 
 
 ngx_int_t
-ngx_http_binarize_token_get(ngx_http_binarize_token_t *token, ngx_pool_t *pool,
+ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
     ngx_http_binarize_bearer_t *bearer,
     ngx_http_binarize_token_waiter_t *waiter,
     ngx_http_binarize_problem_e *problem, time_t *retry_after_s)
@@ -94,12 +96,10 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token, ngx_pool_t *pool,
     }
 
     if (rc == NGX_OK) {
-        bearer->text.data = ngx_pstrdup(pool, &bearer->text);
-        ngx_explicit_memzero(text, bearer->text.len);
+        rc = ngx_http_binarize_token_copy(bearer, text);
 
-        if (bearer->text.data == NULL) {
-            rc = NGX_DECLINED;
-        }
+    } else {
+        ngx_str_null(&bearer->text);
     }
 
     if (call && ngx_http_binarize_token_call_start(token) != NGX_OK) {
@@ -116,6 +116,42 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token, ngx_pool_t *pool,
     }
 
     return rc;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_token_copy(ngx_http_binarize_bearer_t *bearer, u_char *text)
+{
+    size_t  len;
+
+    len = bearer->text.len;
+
+    bearer->text.data = ngx_alloc(len, ngx_cycle->log);
+
+    if (bearer->text.data == NULL) {
+        ngx_str_null(&bearer->text);
+
+    } else {
+        ngx_memcpy(bearer->text.data, text, len);
+    }
+
+    ngx_explicit_memzero(text, len);
+
+    return bearer->text.data ? NGX_OK : NGX_DECLINED;
+}
+
+
+void
+ngx_http_binarize_token_drop(ngx_http_binarize_bearer_t *bearer)
+{
+    if (bearer->text.data == NULL) {
+        return;
+    }
+
+    ngx_explicit_memzero(bearer->text.data, bearer->text.len);
+    ngx_free(bearer->text.data);
+
+    ngx_str_null(&bearer->text);
 }
 
 

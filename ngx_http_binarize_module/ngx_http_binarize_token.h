@@ -84,16 +84,19 @@ typedef struct {
 
 /*
  * The current token.
- *   NGX_OK        bearer, its text in pool
+ *   NGX_OK        bearer, until it is dropped
  *   NGX_AGAIN     a call is in the air: waiter->handler(data) is called when
  *                 it has ended, then ask again
  *   NGX_DECLINED  there is none now: *problem, and *retry_after_s (0: unknown)
  * A token in its last fifth is given out, and a new one is fetched beside.
  */
 ngx_int_t ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
-    ngx_pool_t *pool, ngx_http_binarize_bearer_t *bearer,
+    ngx_http_binarize_bearer_t *bearer,
     ngx_http_binarize_token_waiter_t *waiter,
     ngx_http_binarize_problem_e *problem, time_t *retry_after_s);
+
+/* wipes the text, if there is one; the generation stays */
+void ngx_http_binarize_token_drop(ngx_http_binarize_bearer_t *bearer);
 
 /* the cloud has taken the token of that generation */
 void ngx_http_binarize_token_accepted(ngx_http_binarize_token_t *token,
