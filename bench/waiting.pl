@@ -69,7 +69,8 @@ exit($failed);
 
 sub start {
     my ($workers) = @_;
-    my $open = $nclients * 2 + 1000;
+    my $connections = int($nclients * 2.2) + 1000;
+    my ($open) = sort { $a <=> $b } $connections, most_open();
 
     $Binarize::port = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
                                             Listen => 1)->sockport();
@@ -82,7 +83,7 @@ worker_processes $workers;
 worker_rlimit_nofile $open;
 pid $dir/pid;
 error_log $dir/error.log warn;
-events { worker_connections $open; }
+events { worker_connections $connections; }
 http {
     access_log off;
     client_body_temp_path $dir/temp;
@@ -192,6 +193,13 @@ sub id {
 
 sub fetches {
     return $cloud->calls()->{fetches};
+}
+
+# one more is refused
+sub most_open {
+    my ($most) = read_file('/proc/self/limits')
+                 =~ /^Max open files\s+\S+\s+(\d+)/m;
+    return $most // 1e9;
 }
 
 sub pids {

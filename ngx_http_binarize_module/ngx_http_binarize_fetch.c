@@ -10,12 +10,16 @@
 #define NGX_HTTP_BINARIZE_MIN_ROOM       16
 
 
+static ngx_int_t ngx_http_binarize_fetch_begin(
+    ngx_http_binarize_fetch_t *fetch);
 static void ngx_http_binarize_fetch_cleanup(void *data);
 static ngx_int_t ngx_http_binarize_fetch_create_request(
     ngx_http_binarize_fetch_t *fetch);
 static ngx_int_t ngx_http_binarize_fetch_on_body(
     ngx_http_binarize_call_t *call, u_char *data, size_t size);
 static ngx_int_t ngx_http_binarize_fetch_run(ngx_http_binarize_fetch_t *fetch);
+static ngx_int_t ngx_http_binarize_fetch_no_memory(
+    ngx_http_binarize_fetch_t *fetch);
 static ngx_int_t ngx_http_binarize_fetch_room(
     ngx_http_binarize_fetch_t *fetch);
 static ngx_int_t ngx_http_binarize_fetch_decoded(
@@ -53,27 +57,11 @@ ngx_http_binarize_fetch_create(ngx_http_binarize_loc_conf_t *conf)
         goto failed;
     }
 
-    cln->handler = ngx_http_binarize_fetch_cleanup;
-    cln->data = fetch;
-
     fetch->conf = conf;
     fetch->call = call;
 
-    binarize_scan_init(&fetch->scan, conf->max_size);
-    binarize_png_init(&fetch->png);
-
-    fetch->sha = EVP_MD_CTX_new();
-    fetch->scan.envelope = ngx_alloc(NGX_HTTP_BINARIZE_ENVELOPE_SIZE,
-                                     ngx_cycle->log);
-
-    if (fetch->sha == NULL
-        || fetch->scan.envelope == NULL
-        || EVP_DigestInit_ex(fetch->sha, EVP_sha256(), NULL) != 1)
-    {
-        goto failed;
-    }
-
-    fetch->scan.envelope_room = NGX_HTTP_BINARIZE_ENVELOPE_SIZE;
+    cln->handler = ngx_http_binarize_fetch_cleanup;
+    cln->data = fetch;
 
     return fetch;
 
@@ -85,18 +73,71 @@ failed:
 }
 
 
+/* the document is freed as it is, whatever it has got so far */
+
+static ngx_int_t
+ngx_http_binarize_fetch_begin(ngx_http_binarize_fetch_t *fetch)
+{
+    ngx_http_binarize_document_t  *doc;
+
+    if (fetch->document) {
+        return NGX_OK;
+    }
+
+    doc = ngx_calloc(sizeof(*doc), ngx_cycle->log);
+    if (doc == NULL) {
+        return NGX_ERROR;
+    }
+
+    fetch->document = doc;
+
+    binarize_scan_init(&doc->scan, fetch->conf->max_size);
+    binarize_png_init(&doc->png);
+
+    doc->sha = EVP_MD_CTX_new();
+    doc->scan.envelope = ngx_alloc(NGX_HTTP_BINARIZE_ENVELOPE_SIZE,
+                                   ngx_cycle->log);
+
+    if (doc->sha == NULL
+        || doc->scan.envelope == NULL
+        || EVP_DigestInit_ex(doc->sha, EVP_sha256(), NULL) != 1)
+    {
+        return NGX_ERROR;
+    }
+
+    doc->scan.envelope_room = NGX_HTTP_BINARIZE_ENVELOPE_SIZE;
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_http_binarize_fetch_cleanup(void *data)
 {
     ngx_http_binarize_fetch_t  *fetch = data;
 
+    ngx_http_binarize_document_t  *doc;
+
     ngx_http_binarize_blob_free(&fetch->blob);
 
-    if (fetch->scan.envelope) {
-        ngx_free(fetch->scan.envelope);
+    if (fetch->call->request.data) {
+        ngx_explicit_memzero(fetch->call->request.data,
+                             fetch->call->request.len);
+        ngx_free(fetch->call->request.data);
     }
 
-    EVP_MD_CTX_free(fetch->sha);
+    doc = fetch->document;
+
+    if (doc == NULL) {
+        return;
+    }
+
+    if (doc->scan.envelope) {
+        ngx_free(doc->scan.envelope);
+    }
+
+    EVP_MD_CTX_free(doc->sha);
+    ngx_free(doc);
 }
 
 
@@ -155,7 +196,9 @@ ngx_http_binarize_fetch_create_request(ngx_http_binarize_fetch_t *fetch)
            + target->uri.len + BINARIZE_GUID_SIZE + fetch->host.len
            + fetch->token.len + fetch->headers.len;
 
-    p = ngx_pnalloc(call->job->pool, size);
+    /* a token may be of any size: a job's pool has no room for it */
+
+    p = ngx_alloc(size, ngx_cycle->log);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -179,14 +222,21 @@ static ngx_int_t
 ngx_http_binarize_fetch_on_body(ngx_http_binarize_call_t *call, u_char *data,
     size_t size)
 {
-    ngx_http_binarize_fetch_t  *fetch;
+    ngx_http_binarize_fetch_t     *fetch;
+    ngx_http_binarize_document_t  *doc;
 
     fetch = call->data;
 
+    if (ngx_http_binarize_fetch_begin(fetch) != NGX_OK) {
+        return ngx_http_binarize_fetch_no_memory(fetch);
+    }
+
     fetch->received += size;
 
-    fetch->scan.next_in = data;
-    fetch->scan.avail_in = size;
+    doc = fetch->document;
+
+    doc->scan.next_in = data;
+    doc->scan.avail_in = size;
 
     return ngx_http_binarize_fetch_run(fetch);
 }
@@ -195,18 +245,21 @@ ngx_http_binarize_fetch_on_body(ngx_http_binarize_call_t *call, u_char *data,
 static ngx_int_t
 ngx_http_binarize_fetch_run(ngx_http_binarize_fetch_t *fetch)
 {
-    int      rc;
-    u_char  *out;
+    int                            rc;
+    u_char                        *out;
+    ngx_http_binarize_document_t  *doc;
+
+    doc = fetch->document;
 
     for ( ;; ) {
 
-        out = fetch->scan.next_out;
+        out = doc->scan.next_out;
 
-        rc = binarize_scan_run(&fetch->scan);
+        rc = binarize_scan_run(&doc->scan);
 
-        if (fetch->scan.next_out != out
+        if (doc->scan.next_out != out
             && ngx_http_binarize_fetch_decoded(fetch, out,
-                                               fetch->scan.next_out - out)
+                                               doc->scan.next_out - out)
                != NGX_OK)
         {
             goto no_memory;
@@ -230,16 +283,23 @@ ngx_http_binarize_fetch_run(ngx_http_binarize_fetch_t *fetch)
             break;
 
         default: /* BINARIZE_ERROR */
-            fetch->call->problem = fetch->scan.payload_too_large
+            fetch->call->problem = doc->scan.payload_too_large
                                    ? NGX_HTTP_BINARIZE_TOO_LARGE
                                    : NGX_HTTP_BINARIZE_BAD_DOCUMENT;
-            fetch->call->reason = fetch->scan.reason;
+            fetch->call->reason = doc->scan.reason;
             return NGX_ERROR;
         }
     }
 
 no_memory:
 
+    return ngx_http_binarize_fetch_no_memory(fetch);
+}
+
+
+static ngx_int_t
+ngx_http_binarize_fetch_no_memory(ngx_http_binarize_fetch_t *fetch)
+{
     fetch->call->problem = NGX_HTTP_BINARIZE_INTERNAL;
     fetch->call->reason = "no memory";
 
@@ -250,11 +310,14 @@ no_memory:
 static ngx_int_t
 ngx_http_binarize_fetch_room(ngx_http_binarize_fetch_t *fetch)
 {
-    off_t    n;
-    size_t   size, hint;
-    u_char  *p;
+    off_t                          n;
+    size_t                         size, hint;
+    u_char                        *p;
+    ngx_http_binarize_document_t  *doc;
 
-    if (!fetch->blob_ready) {
+    doc = fetch->document;
+
+    if (!doc->blob_ready) {
 
         n = ngx_http_binarize_call_content_length(fetch->call);
         hint = (n > 0) ? (size_t) ngx_min(n, NGX_MAX_SIZE_T_VALUE / 4) / 4 * 3
@@ -264,7 +327,7 @@ ngx_http_binarize_fetch_room(ngx_http_binarize_fetch_t *fetch)
                                     fetch->key,
                                     ngx_min(hint, fetch->conf->max_size),
                                     fetch->conf->max_size);
-        fetch->blob_ready = 1;
+        doc->blob_ready = 1;
     }
 
     p = ngx_http_binarize_blob_room(&fetch->blob, &size);
@@ -273,12 +336,12 @@ ngx_http_binarize_fetch_room(ngx_http_binarize_fetch_t *fetch)
     }
 
     if (size < NGX_HTTP_BINARIZE_MIN_ROOM) {
-        p = fetch->bounce;
-        size = sizeof(fetch->bounce);
+        p = doc->bounce;
+        size = sizeof(doc->bounce);
     }
 
-    fetch->scan.next_out = p;
-    fetch->scan.avail_out = size;
+    doc->scan.next_out = p;
+    doc->scan.avail_out = size;
 
     return NGX_OK;
 }
@@ -288,19 +351,23 @@ static ngx_int_t
 ngx_http_binarize_fetch_decoded(ngx_http_binarize_fetch_t *fetch, u_char *data,
     size_t size)
 {
-    if (!fetch->png_bad
-        && binarize_png_feed(&fetch->png, data, size) == BINARIZE_ERROR)
+    ngx_http_binarize_document_t  *doc;
+
+    doc = fetch->document;
+
+    if (!doc->png_bad
+        && binarize_png_feed(&doc->png, data, size) == BINARIZE_ERROR)
     {
         /* the rest of the document may say more: another task's, say */
-        fetch->png_bad = 1;
+        doc->png_bad = 1;
     }
 
-    if (EVP_DigestUpdate(fetch->sha, data, size) != 1) {
+    if (EVP_DigestUpdate(doc->sha, data, size) != 1) {
         return NGX_ERROR;
     }
 
-    if (data >= fetch->bounce
-        && data < fetch->bounce + sizeof(fetch->bounce))
+    if (data >= doc->bounce
+        && data < doc->bounce + sizeof(doc->bounce))
     {
         return ngx_http_binarize_fetch_spread(fetch, data, size);
     }
@@ -336,7 +403,7 @@ ngx_http_binarize_fetch_spread(ngx_http_binarize_fetch_t *fetch, u_char *data,
 
     /* go on in the blob */
 
-    fetch->scan.avail_out = 0;
+    fetch->document->scan.avail_out = 0;
 
     return NGX_OK;
 }
@@ -345,21 +412,24 @@ ngx_http_binarize_fetch_spread(ngx_http_binarize_fetch_t *fetch, u_char *data,
 static ngx_int_t
 ngx_http_binarize_fetch_grow(ngx_http_binarize_fetch_t *fetch)
 {
-    size_t   size;
-    u_char  *p;
+    size_t                         size;
+    u_char                        *p;
+    ngx_http_binarize_document_t  *doc;
 
-    size = ngx_min(fetch->scan.envelope_room * 2, BINARIZE_ENVELOPE_MAX_SIZE);
+    doc = fetch->document;
+
+    size = ngx_min(doc->scan.envelope_room * 2, BINARIZE_ENVELOPE_MAX_SIZE);
 
     p = ngx_alloc(size, ngx_cycle->log);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(p, fetch->scan.envelope, fetch->scan.envelope_size);
-    ngx_free(fetch->scan.envelope);
+    ngx_memcpy(p, doc->scan.envelope, doc->scan.envelope_size);
+    ngx_free(doc->scan.envelope);
 
-    fetch->scan.envelope = p;
-    fetch->scan.envelope_room = size;
+    doc->scan.envelope = p;
+    doc->scan.envelope_room = size;
 
     return NGX_OK;
 }
@@ -373,36 +443,45 @@ ngx_http_binarize_fetch_grow(ngx_http_binarize_fetch_t *fetch)
 static ngx_int_t
 ngx_http_binarize_fetch_on_whole(ngx_http_binarize_call_t *call)
 {
-    ngx_http_binarize_fetch_t  *fetch;
+    ngx_http_binarize_fetch_t     *fetch;
+    ngx_http_binarize_document_t  *doc;
 
     fetch = call->data;
 
-    if (binarize_scan_finish(&fetch->scan) != BINARIZE_OK) {
+    /* it may have been empty */
+
+    if (ngx_http_binarize_fetch_begin(fetch) != NGX_OK) {
+        return ngx_http_binarize_fetch_no_memory(fetch);
+    }
+
+    doc = fetch->document;
+
+    if (binarize_scan_finish(&doc->scan) != BINARIZE_OK) {
         call->problem = NGX_HTTP_BINARIZE_TRUNCATED;
-        call->reason = fetch->scan.reason;
+        call->reason = doc->scan.reason;
         return NGX_ERROR;
     }
 
-    binarize_envelope_read(fetch->scan.envelope, fetch->scan.envelope_size,
-                           fetch->guid, fetch->blob.size, &fetch->envelope);
+    binarize_envelope_read(doc->scan.envelope, doc->scan.envelope_size,
+                           fetch->guid, fetch->blob.size, &doc->envelope);
 
-    if (fetch->envelope.outcome == BINARIZE_REFUSED) {
+    if (doc->envelope.outcome == BINARIZE_REFUSED) {
         call->problem = NGX_HTTP_BINARIZE_BAD_DOCUMENT;
-        call->reason = fetch->envelope.reason;
+        call->reason = doc->envelope.reason;
         return NGX_ERROR;
     }
 
-    if (fetch->envelope.outcome != BINARIZE_RESULT) {
+    if (doc->envelope.outcome != BINARIZE_RESULT) {
         return NGX_OK;
     }
 
-    if (fetch->png_bad || binarize_png_finish(&fetch->png) != BINARIZE_OK) {
+    if (doc->png_bad || binarize_png_finish(&doc->png) != BINARIZE_OK) {
         call->problem = NGX_HTTP_BINARIZE_NOT_PNG;
-        call->reason = fetch->png.reason;
+        call->reason = doc->png.reason;
         return NGX_ERROR;
     }
 
-    if (EVP_DigestFinal_ex(fetch->sha, fetch->digest, NULL) != 1) {
+    if (EVP_DigestFinal_ex(doc->sha, doc->digest, NULL) != 1) {
         call->problem = NGX_HTTP_BINARIZE_INTERNAL;
         return NGX_ERROR;
     }
@@ -438,13 +517,11 @@ ngx_http_binarize_fetch_on_done(ngx_http_binarize_call_t *call)
                       fetch->reason ? fetch->reason : "");
     }
 
-    fetch->doc.data = fetch->scan.envelope;
-    fetch->doc.len = fetch->scan.envelope_size;
-    fetch->payload_offset = fetch->scan.payload_offset;
-    fetch->unpadded = fetch->scan.payload_unpadded;
-
-    if (call->request.data) {
-        ngx_explicit_memzero(call->request.data, call->request.len);
+    if (fetch->document) {
+        fetch->doc.data = fetch->document->scan.envelope;
+        fetch->doc.len = fetch->document->scan.envelope_size;
+        fetch->payload_offset = fetch->document->scan.payload_offset;
+        fetch->unpadded = fetch->document->scan.payload_unpadded;
     }
 
     fetch->done(fetch);

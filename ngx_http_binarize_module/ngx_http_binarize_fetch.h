@@ -16,6 +16,22 @@
  */
 typedef struct ngx_http_binarize_fetch_s  ngx_http_binarize_fetch_t;
 
+
+/* what takes a document apart: there is none before its first byte is */
+typedef struct {
+    binarize_envelope_t             envelope;
+    u_char                          digest[EVP_MAX_MD_SIZE];
+
+    /* implementation */
+    binarize_scan_t                 scan;
+    binarize_png_t                  png;
+    EVP_MD_CTX                     *sha;
+    unsigned                        blob_ready:1;
+    unsigned                        png_bad:1;
+    u_char                          bounce[64];
+} ngx_http_binarize_document_t;
+
+
 struct ngx_http_binarize_fetch_s {
     /* the caller's; strings live until done() returns, but for the token */
     ngx_http_binarize_loc_conf_t   *conf;
@@ -33,9 +49,9 @@ struct ngx_http_binarize_fetch_s {
     void                           *data;
 
     /*
-     * The outcome: problem is _OK and envelope holds what the document means,
-     * or problem says what is wrong; status is the cloud's (0: none), reason
-     * a static text for people.
+     * The outcome: problem is _OK and document->envelope holds what the
+     * document means, or problem says what is wrong; status is the cloud's
+     * (0: none), reason a static text for people.
      */
     ngx_http_binarize_problem_e     problem;
     ngx_uint_t                      status;
@@ -43,7 +59,7 @@ struct ngx_http_binarize_fetch_s {
     time_t                          retry_after_s; /* -1: none */
     ngx_uint_t                      tries;
     ngx_uint_t                      tries_left;
-    binarize_envelope_t             envelope;
+    ngx_http_binarize_document_t   *document;    /* NULL: no body */
 
     ngx_str_t                       doc;         /* until done() returns */
     size_t                          payload_offset;
@@ -51,18 +67,11 @@ struct ngx_http_binarize_fetch_s {
 
     /* of a result; whoever takes the blob sets blob.entry, memory to NULL */
     ngx_http_binarize_blob_t        blob;
-    u_char                          digest[EVP_MAX_MD_SIZE];
 
     /* implementation */
     ngx_http_binarize_call_t       *call;
-    binarize_scan_t                 scan;
-    binarize_png_t                  png;
-    EVP_MD_CTX                     *sha;
     uint64_t                        started_us;  /* for the metrics */
     size_t                          received;    /* bytes of body */
-    unsigned                        blob_ready:1;
-    unsigned                        png_bad:1;
-    u_char                          bounce[64];
 };
 
 

@@ -30,7 +30,7 @@ ngx_http_binarize_call_create(ngx_http_binarize_loc_conf_t *conf,
 
     call = ngx_pcalloc(job->pool, sizeof(*call));
     if (call == NULL) {
-        ngx_destroy_pool(job->pool);
+        ngx_http_binarize_job_abandon(job);
         return NULL;
     }
 
@@ -47,12 +47,7 @@ ngx_http_binarize_call_create(ngx_http_binarize_loc_conf_t *conf,
 void
 ngx_http_binarize_call_abandon(ngx_http_binarize_call_t *call)
 {
-    ngx_pool_t  *pool;
-
-    pool = call->job->pool;
-    pool->log = ngx_cycle->log;
-
-    ngx_destroy_pool(pool);
+    ngx_http_binarize_job_abandon(call->job);
 }
 
 

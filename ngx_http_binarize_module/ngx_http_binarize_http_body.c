@@ -5,24 +5,29 @@
 /* body of an answer other than 200 that is read to keep the connection */
 #define NGX_HTTP_BINARIZE_MAX_DISCARD  65536
 
-/* what a body that fills binarize_buffer_size is read with, bytes */
-#define NGX_HTTP_BINARIZE_BODY_BUFFER  16384
-
 /* bytes taken from one connection before others have their turn */
 #define NGX_HTTP_BINARIZE_TURN_SIZE    131072
 
 
+static ngx_int_t ngx_http_binarize_call_consume(ngx_http_request_t *r,
+    ngx_http_binarize_call_t *call, u_char *p, off_t size);
+static void ngx_http_binarize_call_share_buffer(ngx_http_request_t *r);
 static ngx_int_t ngx_http_binarize_call_filter_chunked(ngx_http_request_t *r,
     ngx_http_binarize_call_t *call, u_char *p, size_t size);
 static ngx_int_t ngx_http_binarize_call_body(ngx_http_binarize_call_t *call,
     u_char *p, size_t size);
 static void ngx_http_binarize_call_body_end(ngx_http_request_t *r,
     ngx_http_binarize_call_t *call);
-static ngx_int_t ngx_http_binarize_call_grow(ngx_http_request_t *r,
-    size_t size);
 static void ngx_http_binarize_call_yield(ngx_http_request_t *r,
     ngx_http_binarize_call_t *call, size_t size);
 static void ngx_http_binarize_call_on_resume(ngx_event_t *ev);
+
+
+/*
+ * What is read of a body is consumed before the next read: one buffer is
+ * enough for all calls of a worker.
+ */
+static u_char  ngx_http_binarize_call_buffer[65536];
 
 
 /* RFC 9112 6.3 */
@@ -68,16 +73,11 @@ ngx_http_binarize_call_filter(void *data, ssize_t bytes)
 {
     ngx_http_request_t  *r = data;
 
-    off_t                      size;
-    u_char                    *p;
     ngx_http_upstream_t       *u;
     ngx_http_binarize_call_t  *call;
 
     u = r->upstream;
     call = ngx_http_get_module_ctx(r, ngx_http_binarize_module);
-
-    p = u->buffer.last;
-    size = bytes;
 
     if (u->length == 0) {
         /* bytes behind the end: seen by filter_init or body_end */
@@ -86,12 +86,30 @@ ngx_http_binarize_call_filter(void *data, ssize_t bytes)
 
     ngx_http_binarize_call_yield(r, call, bytes);
 
-    if (ngx_http_binarize_call_grow(r, bytes) != NGX_OK) {
+    if (ngx_http_binarize_call_consume(r, call, u->buffer.last, bytes)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
+    if (u->length) {
+        ngx_http_binarize_call_share_buffer(r);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_call_consume(ngx_http_request_t *r,
+    ngx_http_binarize_call_t *call, u_char *p, off_t size)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
     if (call->chunked) {
-        return ngx_http_binarize_call_filter_chunked(r, call, p, bytes);
+        return ngx_http_binarize_call_filter_chunked(r, call, p, size);
     }
 
     if (u->length != -1 && size > u->length) {
@@ -114,6 +132,28 @@ ngx_http_binarize_call_filter(void *data, ssize_t bytes)
     }
 
     return NGX_OK;
+}
+
+
+/* the call's own one was for the header */
+
+static void
+ngx_http_binarize_call_share_buffer(ngx_http_request_t *r)
+{
+    ngx_buf_t  *b;
+
+    b = &r->upstream->buffer;
+
+    if (b->start == ngx_http_binarize_call_buffer) {
+        return;
+    }
+
+    (void) ngx_pfree(r->pool, b->start);
+
+    b->start = ngx_http_binarize_call_buffer;
+    b->pos = b->start;
+    b->last = b->start;
+    b->end = b->start + sizeof(ngx_http_binarize_call_buffer);
 }
 
 
@@ -194,39 +234,6 @@ ngx_http_binarize_call_body_end(ngx_http_request_t *r,
     ngx_http_binarize_call_t *call)
 {
     r->upstream->keepalive = !call->close && !call->extra;
-}
-
-
-/*
- * A head, and the document of a task that is not ready, need little; what is
- * more is a picture.  The bytes just read stay where they are.
- */
-
-static ngx_int_t
-ngx_http_binarize_call_grow(ngx_http_request_t *r, size_t size)
-{
-    u_char     *p;
-    ngx_buf_t  *b;
-
-    b = &r->upstream->buffer;
-
-    if (size < (size_t) (b->end - b->last)
-        || b->end - b->start >= NGX_HTTP_BINARIZE_BODY_BUFFER)
-    {
-        return NGX_OK;
-    }
-
-    p = ngx_palloc(r->pool, NGX_HTTP_BINARIZE_BODY_BUFFER);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->start = p;
-    b->pos = p;
-    b->last = p;
-    b->end = p + NGX_HTTP_BINARIZE_BODY_BUFFER;
-
-    return NGX_OK;
 }
 
 

@@ -1,5 +1,16 @@
 
+#include "ngx_http_binarize_fetch.h"
 #include "ngx_http_binarize_job.h"
+#include "ngx_http_binarize_job_pool.h"
+
+
+/*
+ * What a call takes of its job's pool besides, nginx' part of it measured;
+ * what is more comes from the heap.
+ */
+#define NGX_HTTP_BINARIZE_JOB_ROOM                                            \
+    (sizeof(ngx_http_binarize_call_t) + sizeof(ngx_http_binarize_fetch_t)     \
+     + sizeof(ngx_http_upstream_t) + 1280)
 
 
 /* r->request_line.data of a job's main request points here */
@@ -8,6 +19,9 @@ static u_char  ngx_http_binarize_job_mark[] = "";
 
 static ngx_http_request_t *ngx_http_binarize_job_main(
     ngx_http_binarize_job_t *job, ngx_http_binarize_loc_conf_t *conf);
+static ngx_http_request_t *ngx_http_binarize_job_subrequest(
+    ngx_http_binarize_job_t *job);
+static ngx_int_t ngx_http_binarize_job_headers_out(ngx_http_request_t *r);
 static void ngx_http_binarize_job_connection(ngx_http_binarize_job_t *job);
 static void ngx_http_binarize_job_on_write(ngx_http_request_t *r);
 static ngx_int_t ngx_http_binarize_job_on_subrequest(ngx_http_request_t *r,
@@ -29,17 +43,26 @@ static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 ngx_http_binarize_job_t *
 ngx_http_binarize_job_create(ngx_http_binarize_loc_conf_t *conf)
 {
-    ngx_pool_t               *pool;
-    ngx_http_binarize_job_t  *job;
+    size_t                      size;
+    ngx_pool_t                 *pool;
+    ngx_http_binarize_job_t    *job;
+    ngx_http_core_main_conf_t  *cmcf;
 
-    pool = ngx_create_pool(2048, ngx_cycle->log);
+    cmcf = conf->job_main_conf[ngx_http_core_module.ctx_index];
+
+    size = sizeof(ngx_pool_t) + sizeof(*job) + 2 * sizeof(ngx_http_request_t)
+           + ngx_http_max_module * sizeof(void *)
+           + cmcf->variables.nelts * sizeof(ngx_http_variable_value_t)
+           + NGX_HTTP_BINARIZE_JOB_ROOM;
+
+    pool = ngx_http_binarize_job_pool_create(size, ngx_cycle->log);
     if (pool == NULL) {
         return NULL;
     }
 
     job = ngx_pcalloc(pool, sizeof(*job));
     if (job == NULL) {
-        ngx_destroy_pool(pool);
+        ngx_http_binarize_job_pool_destroy(pool);
         return NULL;
     }
 
@@ -62,7 +85,7 @@ ngx_http_binarize_job_create(ngx_http_binarize_loc_conf_t *conf)
 
     job->main = ngx_http_binarize_job_main(job, conf);
     if (job->main == NULL) {
-        ngx_destroy_pool(pool);
+        ngx_http_binarize_job_pool_destroy(pool);
         return NULL;
     }
 
@@ -139,12 +162,7 @@ ngx_http_binarize_job_main(ngx_http_binarize_job_t *job,
     if (ngx_list_init(&r->headers_in.headers, r->pool, 1,
                       sizeof(ngx_table_elt_t))
         != NGX_OK
-        || ngx_list_init(&r->headers_out.headers, r->pool, 1,
-                         sizeof(ngx_table_elt_t))
-           != NGX_OK
-        || ngx_list_init(&r->headers_out.trailers, r->pool, 1,
-                         sizeof(ngx_table_elt_t))
-           != NGX_OK)
+        || ngx_http_binarize_job_headers_out(r) != NGX_OK)
     {
         return NULL;
     }
@@ -196,29 +214,18 @@ ngx_http_binarize_job_start(ngx_http_binarize_job_t *job, void *module_ctx,
     ngx_http_event_handler_pt start, ngx_http_binarize_job_handler_pt handler,
     void *data)
 {
-    ngx_str_t            uri;
     ngx_http_request_t  *sr;
 
     job->handler = handler;
     job->data = data;
 
-    job->post_subrequest.handler = ngx_http_binarize_job_on_subrequest;
-    job->post_subrequest.data = job;
+    sr = ngx_http_binarize_job_subrequest(job);
 
-    ngx_str_set(&uri, "/");
-
-    if (ngx_http_subrequest(job->main, &uri, NULL, &sr, &job->post_subrequest,
-                            NGX_HTTP_SUBREQUEST_WAITED)
-        != NGX_OK)
-    {
+    if (sr == NULL || ngx_http_post_request(sr, NULL) != NGX_OK) {
         ngx_http_binarize_job_destroy(job);
         return NGX_ERROR;
     }
 
-    /* no location is looked for, no phase is run */
-
-    sr->loc_conf = job->main->loc_conf;
-    sr->request_body = NULL;
     sr->write_event_handler = start;
     ngx_http_set_ctx(sr, module_ctx, ngx_http_binarize_module);
 
@@ -229,6 +236,69 @@ ngx_http_binarize_job_start(ngx_http_binarize_job_t *job, void *module_ctx,
     ngx_http_run_posted_requests(&job->connection);
 
     return NGX_OK;
+}
+
+
+/*
+ * As ngx_http_subrequest() with NGX_HTTP_SUBREQUEST_WAITED, but without room
+ * for headers, which nobody sends: it is kept small.
+ */
+
+static ngx_http_request_t *
+ngx_http_binarize_job_subrequest(ngx_http_binarize_job_t *job)
+{
+    ngx_http_request_t            *r, *sr;
+    ngx_http_postponed_request_t  *pr;
+
+    r = job->main;
+
+    sr = ngx_palloc(job->pool, sizeof(*sr));
+    pr = ngx_pcalloc(job->pool, sizeof(*pr));
+
+    if (sr == NULL || pr == NULL) {
+        return NULL;
+    }
+
+    *sr = *r;
+
+    if (ngx_http_binarize_job_headers_out(sr) != NGX_OK) {
+        return NULL;
+    }
+
+    job->post_subrequest.handler = ngx_http_binarize_job_on_subrequest;
+    job->post_subrequest.data = job;
+
+    sr->parent = r;
+    sr->post_subrequest = &job->post_subrequest;
+    sr->count = 0;
+    sr->subrequests--;
+    sr->waited = 1;
+    sr->read_event_handler = ngx_http_request_empty_handler;
+
+    ngx_str_set(&sr->uri, "/");
+
+    pr->request = sr;
+    r->postponed = pr;
+    r->count++;
+
+    job->connection.data = sr;
+
+    return sr;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_job_headers_out(ngx_http_request_t *r)
+{
+    if (ngx_list_init(&r->headers_out.headers, r->pool, 1,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_list_init(&r->headers_out.trailers, r->pool, 1,
+                         sizeof(ngx_table_elt_t));
 }
 
 
@@ -301,7 +371,6 @@ ngx_http_binarize_job_on_end(ngx_event_t *ev)
 static void
 ngx_http_binarize_job_destroy(ngx_http_binarize_job_t *job)
 {
-    ngx_pool_t          *pool;
     ngx_http_cleanup_t  *cln;
 
     for (cln = job->main->cleanup; cln; cln = cln->next) {
@@ -310,12 +379,20 @@ ngx_http_binarize_job_destroy(ngx_http_binarize_job_t *job)
         }
     }
 
+    ngx_http_binarize_job_abandon(job);
+}
+
+
+void
+ngx_http_binarize_job_abandon(ngx_http_binarize_job_t *job)
+{
+    ngx_pool_t  *pool;
+
     /* the log lives in the pool */
 
     pool = job->pool;
     pool->log = ngx_cycle->log;
-
-    ngx_destroy_pool(pool);
+    ngx_http_binarize_job_pool_destroy(pool);
 }
 
 

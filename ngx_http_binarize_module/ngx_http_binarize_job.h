@@ -58,6 +58,9 @@ ngx_int_t ngx_http_binarize_job_start(ngx_http_binarize_job_t *job,
     void *module_ctx, ngx_http_event_handler_pt start,
     ngx_http_binarize_job_handler_pt handler, void *data);
 
+/* destroys a job that was not started */
+void ngx_http_binarize_job_abandon(ngx_http_binarize_job_t *job);
+
 /* runs what the job's request has posted; after each callback of our own */
 void ngx_http_binarize_job_run_posted(ngx_http_binarize_job_t *job);
 

@@ -573,7 +573,7 @@ ngx_http_binarize_outcome_index(ngx_http_binarize_fetch_t *fetch)
         return 2 + fetch->problem;
     }
 
-    switch (fetch->envelope.outcome) {
+    switch (fetch->document->envelope.outcome) {
 
     case BINARIZE_RESULT:
         return 0;

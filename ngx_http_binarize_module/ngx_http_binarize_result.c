@@ -238,8 +238,8 @@ ngx_http_binarize_result_of_fetch(ngx_http_binarize_fetch_t *fetch)
         return NULL;
     }
 
-    result->outcome = fetch->envelope.outcome;
-    result->task_status = fetch->envelope.task_status;
+    result->outcome = fetch->document->envelope.outcome;
+    result->task_status = fetch->document->envelope.task_status;
     result->stored = ngx_time();
     result->payload_offset = fetch->payload_offset;
     result->unpadded = fetch->unpadded;
@@ -256,7 +256,7 @@ ngx_http_binarize_result_of_fetch(ngx_http_binarize_fetch_t *fetch)
         return result;
     }
 
-    binarize_record_hex(fetch->digest, result->etag);
+    binarize_record_hex(fetch->document->digest, result->etag);
 
     doc.data = result->doc.data;
     doc.size = result->doc.len;

@@ -1,0 +1,98 @@
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Binarize;
+use Binarize::Memory;
+
+worker_connections(4096);
+
+our $config = <<'CONFIG';
+    location /b/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+        binarize_wait 60s;
+        binarize_poll 30s;
+    }
+    location /often/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/deskewimage;
+        binarize_wait 60s;
+        binarize_poll 50ms max=50ms;
+    }
+CONFIG
+
+sub memory {
+    return Binarize::Memory->new(nginx_pid(), nginx_workers());
+}
+
+run_file();
+
+__DATA__
+
+=== what a request takes that waits, each for a picture of its own
+--- config eval: $::config
+--- perl
+return pass('valgrind takes more') if $valgrind;
+
+my $n = 1000;
+
+# what a worker's first requests take
+get('/b/' . guid()) for 1 .. 20;
+
+# all calls are in the air at once
+cloud->fault('any', { status => 'Pending', delay_ms => 2000 });
+cloud->post('reset');
+
+my $memory = main::memory();
+my $crowd = crowd([map { { uri => '/b/' . guid() } } 1 .. $n]);
+
+ok($memory->watch(sub { cloud->calls->{in_air} == $n }, $patience),
+   'all calls are in the air');
+
+my $flying = $memory->now() / $n;
+
+ok($memory->watch(sub { cloud->calls->{in_air} == 0 }, $patience),
+   'all calls are over');
+
+# the last answers are read by then
+$memory->watch(sub { $memory->now() < 16 * $n }, 2);
+my $held = $memory->now() / $n;
+
+# most of it is nginx's own: its connection, its request, their buffers
+diag(sprintf('%.1f KB a request while its call is in the air, %.1f then',
+             $flying, $held)) if $ENV{BINARIZE_MEMORY};
+cmp_ok($flying, '<', 23, 'while the calls are in the air');
+cmp_ok($held, '<', 15, 'between polls');
+
+$crowd->stop();
+cloud->delete('faults/any');
+
+
+=== it does not grow with each poll
+--- config eval: $::config
+--- perl
+return pass('valgrind takes more') if $valgrind;
+
+my $n = 100;
+
+cloud->fault('any', { status => 'Pending' });
+
+my $memory = main::memory();
+my $crowd = crowd([map { { uri => '/often/' . guid() } } 1 .. $n]);
+my $polled = sub {
+    my ($times) = @_;
+    cloud->post('reset');
+    return $memory->watch(sub { cloud->calls->{fetches} >= $times * $n },
+                          2 * $patience);
+};
+
+ok($polled->(3), 'some polls');
+my $before = $memory->now();
+
+ok($polled->(150), 'more of them');
+
+my $grown = ($memory->now() - $before) / $n;
+
+diag(sprintf('%.1f KB a request', $grown)) if $ENV{BINARIZE_MEMORY};
+cmp_ok($grown, '<', 3, 'no more memory');
+
+$crowd->stop();
+cloud->delete('faults/any');
