@@ -2,6 +2,8 @@
 #include "ngx_http_binarize_budget_private.h"
 
 
+static void ngx_http_binarize_budget_ticket_locked(
+    ngx_http_binarize_budget_view_t *view, ngx_http_binarize_turn_t *turn);
 static ngx_int_t ngx_http_binarize_budget_try_locked(
     ngx_http_binarize_budget_view_t *view);
 static void ngx_http_binarize_budget_enqueue(ngx_http_binarize_turn_t *turn);
@@ -64,14 +66,10 @@ ngx_http_binarize_budget_take(ngx_http_binarize_budget_t *budget,
     ahead = ngx_http_binarize_budget_ahead_locked(&view, turn->ticket)
             + ngx_http_binarize_budget_own_ahead(turn);
 
-    if (turn->ticket == 0) {
-        view.sb->ticket++;
-        turn->ticket = view.sb->ticket;
-    }
-
     if (ahead == 0 && !shared
         && ngx_http_binarize_budget_try_locked(&view) == NGX_OK)
     {
+        ngx_http_binarize_budget_ticket_locked(&view, turn);
         ngx_http_binarize_budget_grant(turn);
         rc = NGX_OK;
 
@@ -81,6 +79,7 @@ ngx_http_binarize_budget_take(ngx_http_binarize_budget_t *budget,
 
         if (left_ms <= patience_ms) {
             turn->soon = (left_ms == 0);
+            ngx_http_binarize_budget_ticket_locked(&view, turn);
             ngx_http_binarize_budget_enqueue(turn);
             rc = NGX_AGAIN;
         }
@@ -102,6 +101,19 @@ ngx_http_binarize_budget_take(ngx_http_binarize_budget_t *budget,
     }
 
     return rc;
+}
+
+
+/* who is refused gets none: what lies between two tickets are turns */
+
+static void
+ngx_http_binarize_budget_ticket_locked(ngx_http_binarize_budget_view_t *view,
+    ngx_http_binarize_turn_t *turn)
+{
+    if (turn->ticket == 0) {
+        view->sb->ticket++;
+        turn->ticket = view->sb->ticket;
+    }
 }
 
 

@@ -239,10 +239,19 @@ ngx_http_binarize_budget_ahead_locked(ngx_http_binarize_budget_view_t *view,
     ahead = 0;
 
     for (i = 0; i < n; i++) {
-        if (lane[i].pid && lane[i].ticket && &lane[i] != view->lane
-            && (ticket == 0 || lane[i].ticket < ticket))
-        {
+
+        if (lane[i].pid == 0 || lane[i].ticket == 0 || &lane[i] == view->lane) {
+            continue;
+        }
+
+        if (ticket == 0) {
             ahead += lane[i].nwaiting;
+
+        } else if (lane[i].ticket < ticket) {
+
+            /* others of that lane may have later tickets */
+
+            ahead += ngx_min(lane[i].nwaiting, ticket - lane[i].ticket);
         }
     }
 

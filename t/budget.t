@@ -38,11 +38,28 @@ sub excess {
     return $worst;
 }
 
-# Starts a request for each id, in order; a pause keeps them in order although
-# two workers take them.
+# Starts a request for each id, in order.  Two workers take them: a pause keeps
+# them in order mostly; with a function the next one starts when what that
+# returns has changed.
 sub line_up {
     my ($location, $pause, @ids) = @_;
-    return map { sleep($pause) if $pause; begin("$location$_") } @ids;
+
+    return map { sleep($pause) if $pause; begin("$location$_") } @ids
+        if !ref $pause;
+
+    return map {
+        my $before = $pause->();
+        my $client = begin("$location$_");
+        until_true(sub { $pause->() > $before });
+        $client;
+    } @ids;
+}
+
+# How many flights have asked for a turn.
+sub flights {
+    my ($n) = get('/status')->{body}
+              =~ /^binarize_flights_started_total\{.*role="leader".*\} (\d+)/m;
+    return $n;
 }
 
 # The worker processes by the port at the other end of their connections.
@@ -118,10 +135,11 @@ my @served = grep { $_->{status} == 200 } @answers;
 my @refused = grep { $_->{status} == 503 } @answers;
 
 is(@served + @refused, 500, 'all are served or refused');
-cmp_ok(scalar(@served), '>=', 15, 'the rate is used');
-cmp_ok(scalar(@served), '<=', 23, 'and no more');
+cmp_ok(scalar(@served), '<=', 23, 'no more than the rate allows');
 
+# on a busy machine a turn may come late, and those that are lost are lost
 my @seen = main::seen();
+cmp_ok($seen[-1][0] - $seen[0][0], '>=', 3400, 'the rate is used to the end');
 is(scalar(@seen), scalar(@served), 'a call for each of them');
 cmp_ok(main::excess(5, 1, 150, map { $_->[0] } @seen), '<=', 0,
        'no window holds more than its part');
@@ -137,21 +155,24 @@ problem_is($refused[0], 503, 'budget', 'the problem',
            'Retry-After' => qr/^[1-6]$/);
 
 # the queue is over some four seconds after the start
-my @bad = grep { $_ < 3.9 || $_ > 6.5 }
+my ($last) = sort { $b <=> $a } map { $_->{seconds} } @served;
+my $first = $last < 4 ? $last - 0.1 : 3.9;
+my @bad = grep { $_ < $first || $_ > 6.5 }
           map { $_->{seconds} + $_->header('Retry-After') } @refused;
 is("@bad", '', 'after the queue there is a turn');
 
 
 === a crowd is served in order, over all workers
 --- config eval
-"location /b/ { $::pass binarize_wait 15s; binarize_budget rate=20r/s; }"
+"location /b/ { $::pass binarize_wait 15s; binarize_budget rate=20r/s; }
+location = /status { binarize_status prometheus; }"
 --- perl
 get('/b/' . task());
 sleep(0.2);
 cloud->post('reset');
 
 my @ids = main::ids(120);
-my @clients = main::line_up('/b/', 0.004, @ids);
+my @clients = main::line_up('/b/', \&main::flights, @ids);
 my @answers = main::answers(@clients);
 
 is(main::statuses(@answers), '200:120', 'all are served');
@@ -163,6 +184,33 @@ cmp_ok(main::excess(20, 1, 150, map { $_->[0] } @seen), '<=', 0,
 my %at = map { $seen[$_][1] => $_ } 0 .. $#seen;
 my @moved = grep { abs($at{ $ids[$_] } - $_) > 2 } 0 .. $#ids;
 is(scalar(@moved), 0, 'in order');
+
+
+=== turns of two workers come one after the other's
+--- config eval
+"location /b/ { $::pass binarize_wait 9s; binarize_budget rate=2r/s; }
+location /short/ { $::pass binarize_wait 4s; binarize_budget rate=2r/s; }
+location = /status { binarize_status prometheus; }"
+--- perl
+my @workers = nginx_workers();
+my $without = sub {
+    my ($worker, $location, $n) = @_;
+
+    kill('STOP', $worker);
+    my @begun = main::line_up($location, \&main::flights, main::ids($n));
+    kill('CONT', $worker);
+    return @begun;
+};
+
+get('/b/' . task());
+
+# those of the second worker are behind some of the first's, and before others
+my @clients = ($without->($workers[1], '/b/', 3),
+               $without->($workers[0], '/short/', 2),
+               $without->($workers[1], '/b/', 6));
+
+is(main::statuses(main::answers(@clients)), '200:11',
+   'no turn is taken for later than it is');
 
 
 === Retry-After is true
