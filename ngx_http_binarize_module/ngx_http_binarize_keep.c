@@ -37,8 +37,10 @@ static void ngx_http_binarize_keep_on_sent(void *data);
 static ngx_msec_t ngx_http_binarize_keep_ms(
     ngx_http_binarize_flight_t *flight, ngx_http_binarize_result_t *result,
     binarize_store_kind_e kind, uint32_t repeat);
+static uint32_t ngx_http_binarize_keep_repeat(binarize_store_entry_t *old,
+    binarize_store_kind_e kind, binarize_store_meta_t *meta);
 static ngx_uint_t ngx_http_binarize_keep_passing(
-    ngx_http_binarize_result_t *result);
+    ngx_http_binarize_problem_e problem);
 
 
 /*
@@ -342,18 +344,10 @@ ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
 
     ngx_http_binarize_result_meta(result, &meta);
 
-    repeat = 0;
-
     ngx_shmtx_lock(&zone->shpool->mutex);
 
     old = binarize_store_peek(zone->store, flight->key);
-
-    if (old && old->kind == kind
-        && old->meta.outcome == meta.outcome
-        && old->meta.flags == meta.flags)
-    {
-        repeat = old->meta.repeat + 1;
-    }
+    repeat = old ? ngx_http_binarize_keep_repeat(old, kind, &meta) : 0;
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
@@ -372,10 +366,45 @@ ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_keep_state(flight, result, repeat);
 
     if (flight->conf->redis
-        && (retry_after_s > 0 || !ngx_http_binarize_keep_passing(result)))
+        && (retry_after_s > 0 || !ngx_http_binarize_keep_passing(result->problem)))
     {
         ngx_http_binarize_nodes_tell(flight, result, ms, repeat);
     }
+}
+
+
+/*
+ * How often it was the answer before.  A failure that may pass has no pace of
+ * its own: it keeps how often the task was pending before it, so that polls
+ * go on where they were.
+ */
+
+static uint32_t
+ngx_http_binarize_keep_repeat(binarize_store_entry_t *old,
+    binarize_store_kind_e kind, binarize_store_meta_t *meta)
+{
+    ngx_uint_t  passed;
+
+    passed = ngx_http_binarize_keep_passing(
+                              ngx_http_binarize_flags_problem(old->meta.flags));
+
+    if (ngx_http_binarize_keep_passing(
+                                ngx_http_binarize_flags_problem(meta->flags)))
+    {
+        if (old->kind == BINARIZE_STORE_PENDING) {
+            return old->meta.repeat + 1;
+        }
+
+        return passed ? old->meta.repeat : 0;
+    }
+
+    if (kind == BINARIZE_STORE_PENDING && passed) {
+        return old->meta.repeat;
+    }
+
+    return (old->kind == kind && old->meta.outcome == meta->outcome
+            && old->meta.flags == meta->flags)
+           ? old->meta.repeat + 1 : 0;
 }
 
 
@@ -430,7 +459,7 @@ ngx_http_binarize_keep_ms(ngx_http_binarize_flight_t *flight,
 
     conf = flight->conf;
 
-    if (ngx_http_binarize_keep_passing(result)) {
+    if (ngx_http_binarize_keep_passing(result->problem)) {
         return ngx_min(conf->negative_ms, NGX_HTTP_BINARIZE_FAILURE_MS);
     }
 
@@ -460,9 +489,9 @@ ngx_http_binarize_keep_ms(ngx_http_binarize_flight_t *flight,
 /* a failure that may have passed the next moment, and for the next node */
 
 static ngx_uint_t
-ngx_http_binarize_keep_passing(ngx_http_binarize_result_t *result)
+ngx_http_binarize_keep_passing(ngx_http_binarize_problem_e problem)
 {
-    switch (result->problem) {
+    switch (problem) {
 
     case NGX_HTTP_BINARIZE_OK:
     case NGX_HTTP_BINARIZE_BAD_DOCUMENT:

@@ -102,7 +102,7 @@ ngx_http_binarize_result_of_entry_locked(ngx_http_binarize_zone_t *zone,
     result->expires_ms = entry->meta.expires_ms;
     result->stored = entry->meta.stored;
     result->payload_offset = entry->meta.payload_offset;
-    result->problem = entry->meta.flags & 0x1f;
+    result->problem = ngx_http_binarize_flags_problem(entry->meta.flags);
     result->unpadded = (entry->meta.flags >> 5) & 1;
     result->status = entry->meta.flags >> 6;
     result->png_size = entry->payload_size;

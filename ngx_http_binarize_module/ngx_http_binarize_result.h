@@ -52,6 +52,9 @@ void ngx_http_binarize_result_release(ngx_http_binarize_result_t *result);
 #define ngx_http_binarize_flags(problem, status, unpadded)                    \
     ((uint16_t) ((problem) | ((unpadded) << 5) | ((status) << 6)))
 
+#define ngx_http_binarize_flags_problem(flags)                                \
+    ((ngx_http_binarize_problem_e) ((flags) & 0x1f))
+
 /* what the zone keeps of it */
 void ngx_http_binarize_result_meta(ngx_http_binarize_result_t *result,
     binarize_store_meta_t *meta);

@@ -269,6 +269,14 @@ for my $status (503, 429) {
     main::gaps_are($id, [200, 1000], 'the poll after it waits');
 }
 
+# and then the pace goes on
+my $paced = task(pending => 5);
+
+cloud->fault($paced, { http => 503, retry_after => 1, skip => 2, times => 1 });
+
+answer_is(get("/long/$paced"), [200], 'busy, and pending again');
+main::gaps_are($paced, [200, 400, 1000, 800, 800, 800], 'not from the beginning');
+
 
 === nobody polls when nobody waits
 --- http_config eval: $::http
