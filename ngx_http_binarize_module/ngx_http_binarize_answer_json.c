@@ -4,13 +4,17 @@
 
 
 /*
- * The text is made in windows: large ones, since each one's end wakes the
- * client, and as few as possible of them for malloc() to give back to the
- * system.  A worker keeps some for the next requests, and what is in them: a
- * text that fits into one window need not be made again soon.
+ * The text is made in windows.  A worker keeps some for the next requests, and
+ * what is in them: a text that fits into one need not be made again soon.  Of
+ * a larger one a slice is made at a time, small enough for the processor's
+ * cache and for the other clients, who wait for it; as soon as the connection
+ * has taken it the window is anybody's again.
  */
 
 #define NGX_HTTP_BINARIZE_NWINDOWS  3
+
+/* the windows of slices */
+#define NGX_HTTP_BINARIZE_SLICES    (NGX_HTTP_BINARIZE_NWINDOWS - 1)
 
 
 typedef struct {
@@ -40,7 +44,7 @@ struct ngx_http_binarize_json_s {
     ngx_uint_t                   piece;     /* of the payload, the next byte */
     size_t                       offset;
 
-    ngx_http_binarize_window_t  *window;
+    ngx_http_binarize_window_t  *window;    /* NULL: none at the moment */
     u_char                      *text;      /* of the window */
     size_t                       size;
 
@@ -58,7 +62,9 @@ static ngx_int_t ngx_http_binarize_json_window(ngx_http_binarize_json_t *json);
 static ngx_http_binarize_window_t *ngx_http_binarize_window_get(
     ngx_http_binarize_windows_t *windows, ngx_http_binarize_zone_t *zone,
     uint64_t generation);
-static void ngx_http_binarize_window_keep(void *data);
+static void ngx_http_binarize_json_on_cleanup(void *data);
+static void ngx_http_binarize_window_keep(
+    ngx_http_binarize_window_t *window);
 static void ngx_http_binarize_window_drop(
     ngx_http_binarize_windows_t *windows);
 static ngx_int_t ngx_http_binarize_json_pump(ngx_http_binarize_json_t *json,
@@ -77,7 +83,7 @@ static ngx_http_binarize_windows_t
 {
     { 64 * 1024, 16, 0, { NULL, NULL } },
     { 512 * 1024, 8, 0, { NULL, NULL } },
-    { 2 * 1024 * 1024, 4, 0, { NULL, NULL } }
+    { 256 * 1024, 4, 0, { NULL, NULL } }
 };
 
 
@@ -104,6 +110,7 @@ ngx_http_binarize_json_send(ngx_http_request_t *r,
     ngx_http_binarize_result_t *result)
 {
     ngx_int_t                  rc;
+    ngx_pool_cleanup_t        *cln;
     ngx_http_binarize_ctx_t   *ctx;
     ngx_http_binarize_json_t  *json;
 
@@ -116,9 +123,13 @@ ngx_http_binarize_json_send(ngx_http_request_t *r,
     json->result = result;
     json->left = ngx_http_binarize_json_text_size(result);
 
-    if (ngx_http_binarize_json_window(json) != NGX_OK) {
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
         return NGX_ERROR;
     }
+
+    cln->handler = ngx_http_binarize_json_on_cleanup;
+    cln->data = json;
 
     rc = ngx_http_binarize_json_pump(json, NGX_OK);
 
@@ -145,17 +156,22 @@ ngx_http_binarize_json_send(ngx_http_request_t *r,
 }
 
 
+/* a place for the next text, if there is none */
+
 static ngx_int_t
 ngx_http_binarize_json_window(ngx_http_binarize_json_t *json)
 {
     size_t                        size;
     uint64_t                      generation;
     ngx_uint_t                    i;
-    ngx_pool_cleanup_t           *cln;
     ngx_http_request_t           *r;
     ngx_http_binarize_zone_t     *zone;
     ngx_http_binarize_window_t   *window;
     ngx_http_binarize_windows_t  *windows;
+
+    if (json->text) {
+        return NGX_OK;
+    }
 
     r = json->request;
 
@@ -172,12 +188,7 @@ ngx_http_binarize_json_window(ngx_http_binarize_json_t *json)
         return json->text ? NGX_OK : NGX_ERROR;
     }
 
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < NGX_HTTP_BINARIZE_NWINDOWS - 1; i++) {
+    for (i = 0; i < NGX_HTTP_BINARIZE_SLICES; i++) {
         if (size <= ngx_http_binarize_windows[i].size) {
             break;
         }
@@ -187,7 +198,7 @@ ngx_http_binarize_json_window(ngx_http_binarize_json_t *json)
     zone = NULL;
     generation = 0;
 
-    if (size <= windows->size) {
+    if (i < NGX_HTTP_BINARIZE_SLICES) {
         zone = ngx_http_binarize_result_entry(json->result, &generation);
     }
 
@@ -195,9 +206,6 @@ ngx_http_binarize_json_window(ngx_http_binarize_json_t *json)
     if (window == NULL) {
         return NGX_ERROR;
     }
-
-    cln->handler = ngx_http_binarize_window_keep;
-    cln->data = window;
 
     json->made = (zone && window->zone == zone
                   && window->generation == generation);
@@ -213,7 +221,10 @@ ngx_http_binarize_json_window(ngx_http_binarize_json_t *json)
 }
 
 
-/* preferably one that has the text already, otherwise the one least used */
+/*
+ * Preferably one that has the text already, or for a text that nobody will
+ * look for again the last one of that kind, otherwise the one least used.
+ */
 
 static ngx_http_binarize_window_t *
 ngx_http_binarize_window_get(ngx_http_binarize_windows_t *windows,
@@ -248,7 +259,7 @@ ngx_http_binarize_window_get(ngx_http_binarize_windows_t *windows,
     {
         window = ngx_queue_data(q, ngx_http_binarize_window_t, queue);
 
-        if (zone && window->zone == zone && window->generation == generation) {
+        if (window->zone == zone && window->generation == generation) {
             break;
         }
     }
@@ -261,10 +272,19 @@ ngx_http_binarize_window_get(ngx_http_binarize_windows_t *windows,
 
 
 static void
-ngx_http_binarize_window_keep(void *data)
+ngx_http_binarize_json_on_cleanup(void *data)
 {
-    ngx_http_binarize_window_t  *window = data;
+    ngx_http_binarize_json_t  *json = data;
 
+    if (json->window) {
+        ngx_http_binarize_window_keep(json->window);
+    }
+}
+
+
+static void
+ngx_http_binarize_window_keep(ngx_http_binarize_window_t *window)
+{
     ngx_http_binarize_windows_t  *windows;
 
     windows = window->windows;
@@ -328,12 +348,23 @@ ngx_http_binarize_json_pump(ngx_http_binarize_json_t *json, ngx_int_t rc)
 
     r = json->request;
 
+    if (ngx_http_binarize_json_window(json) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     rc = ngx_http_output_filter(r, ngx_http_binarize_json_next(json));
 
     if (rc != NGX_ERROR
         && json->left
         && ngx_http_binarize_json_taken(json))
     {
+        if (json->window) {
+            ngx_http_binarize_window_keep(json->window);
+
+            json->window = NULL;
+            json->text = NULL;
+        }
+
         /* others have their turn before the next one */
         ngx_post_event(r->connection->write, &ngx_posted_next_events);
     }

@@ -186,7 +186,7 @@ logged(qr/client timed out/, 'and logged');
 my $id = task(size => 5_000_000);
 my $document = main::document($id);
 my $last = length($document) - 1;
-my $window = 2 * 1024 * 1024;
+my $window = 256 * 1024;
 
 get("/b/$id.png");
 

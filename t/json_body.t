@@ -70,7 +70,8 @@ __DATA__
 --- http_config eval: $::http
 --- config eval: $::config
 --- perl
-for my $n (49_150 .. 49_156, 98_302 .. 98_307, 147_456, 147_457, 500_000) {
+for my $n (49_150 .. 49_156, 98_302 .. 98_307, 147_456, 147_457,
+        393_215 .. 393_217, 500_000, 589_823 .. 589_825) {
     for my $task ([], [payload => 'unpadded']) {
         my $id = task(size => $n, @$task);
         my $document = main::plain(cloud->document($id));
