@@ -3,6 +3,10 @@
 #include "ngx_http_binarize_status.h"
 
 
+/* what is given to a client in one turn of the event loop, at most */
+#define NGX_HTTP_BINARIZE_MAX_CHUNK  (1024 * 1024)
+
+
 static void ngx_http_binarize_merge_location(ngx_http_core_loc_conf_t *clcf,
     ngx_http_binarize_loc_conf_t *prev, ngx_http_binarize_loc_conf_t *conf);
 static ngx_int_t ngx_http_binarize_merge_gateway(ngx_conf_t *cf,
@@ -489,6 +493,17 @@ ngx_http_binarize_merge_gateway(ngx_conf_t *cf,
 
     if (conf->target == NULL) {
         return NGX_OK;
+    }
+
+    /*
+     * nginx' default is for sendfile(), which only counts references: what is
+     * copied takes as long for half of that.
+     */
+
+    if (clcf->sendfile_max_chunk == 0
+        || clcf->sendfile_max_chunk > NGX_HTTP_BINARIZE_MAX_CHUNK)
+    {
+        clcf->sendfile_max_chunk = NGX_HTTP_BINARIZE_MAX_CHUNK;
     }
 
     /* RFC 9110 13.1.3: a later date is as good; nginx's default is "exact" */

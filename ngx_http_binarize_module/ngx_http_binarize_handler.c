@@ -5,6 +5,10 @@
 #include "ngx_http_binarize_purge.h"
 
 
+/* a result that takes long to be copied, bytes */
+#define NGX_HTTP_BINARIZE_LARGE_SIZE  (256 * 1024)
+
+
 static ngx_int_t ngx_http_binarize_parse_id(ngx_http_request_t *r,
     ngx_http_binarize_loc_conf_t *conf, ngx_http_binarize_ctx_t *ctx);
 static ngx_int_t ngx_http_binarize_segment(ngx_http_request_t *r,
@@ -21,6 +25,8 @@ static ngx_http_binarize_result_t *ngx_http_binarize_lookup(
     ngx_http_binarize_ctx_t *ctx);
 static ngx_int_t ngx_http_binarize_wait(ngx_http_request_t *r,
     ngx_http_binarize_loc_conf_t *conf, ngx_http_binarize_ctx_t *ctx);
+static ngx_int_t ngx_http_binarize_answer_landed(ngx_http_request_t *r,
+    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result);
 static void ngx_http_binarize_on_cleanup(void *data);
 static void ngx_http_binarize_on_end(void *data);
 
@@ -405,6 +411,41 @@ ngx_http_binarize_on_end(void *data)
 }
 
 
+/*
+ * What has arrived just now was decoded, checked and kept in this turn of the
+ * event loop: a large one is sent from the next turn on, as if the client had
+ * not been ready for it.
+ */
+
+static ngx_int_t
+ngx_http_binarize_answer_landed(ngx_http_request_t *r,
+    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result)
+{
+    ngx_int_t     rc;
+    ngx_event_t  *wev;
+
+    wev = r->connection->write;
+
+    if (result->png_size < NGX_HTTP_BINARIZE_LARGE_SIZE
+        || r != r->main
+        || wev->delayed
+        || !wev->ready)
+    {
+        return ngx_http_binarize_answer(r, ctx, result);
+    }
+
+    wev->delayed = 1;
+
+    rc = ngx_http_binarize_answer(r, ctx, result);
+
+    wev->delayed = 0;
+
+    ngx_post_event(wev, &ngx_posted_next_events);
+
+    return rc;
+}
+
+
 void
 ngx_http_binarize_resume(ngx_http_binarize_ctx_t *ctx,
     ngx_http_binarize_result_t *result)
@@ -425,7 +466,7 @@ ngx_http_binarize_resume(ngx_http_binarize_ctx_t *ctx,
     r->read_event_handler = ngx_http_block_reading;
 
     if (result) {
-        rc = ngx_http_binarize_answer(r, ctx, result);
+        rc = ngx_http_binarize_answer_landed(r, ctx, result);
 
     } else {
         rc = ngx_http_binarize_answer_problem(r, ctx,
