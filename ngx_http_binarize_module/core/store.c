@@ -493,8 +493,7 @@ store_unpin(binarize_store_t *store, binarize_store_entry_t *entry,
         store->stats.nevictable_blocks += entry->nblocks;
 
         if (entry->queue == BINARIZE_STORE_QUEUE_NONE) {
-            binarize_store_queue_return(store, entry,
-                                        BINARIZE_STORE_QUEUE_MAIN);
+            binarize_store_queue_return(store, entry);
         }
     }
 }

@@ -147,16 +147,38 @@ binarize_store_queue_admit(binarize_store_t *store,
 
 void
 binarize_store_queue_return(binarize_store_t *store,
-    binarize_store_entry_t *entry, unsigned queue)
+    binarize_store_entry_t *entry)
 {
     if (entry->kind != BINARIZE_STORE_RESULT) {
         store_queue_push(store, entry, BINARIZE_STORE_QUEUE_BRIEF);
 
-    } else if (queue == BINARIZE_STORE_QUEUE_SMALL) {
-        store_queue_push(store, entry, BINARIZE_STORE_QUEUE_SMALL);
-
     } else {
         store_queue_push_main(store, entry, entry->freq);
+    }
+}
+
+
+void
+binarize_store_queue_restore(binarize_store_t *store,
+    binarize_store_entry_t *entry)
+{
+    uint64_t  most;
+
+    most = store->clock + (BINARIZE_STORE_MAX_FREQ + 1) * STORE_WEIGHT;
+
+    if (entry->kind == BINARIZE_STORE_RESULT
+        && entry->queue == BINARIZE_STORE_QUEUE_SMALL)
+    {
+        store_queue_push(store, entry, BINARIZE_STORE_QUEUE_SMALL);
+
+    } else if (entry->kind == BINARIZE_STORE_RESULT
+               && entry->queue == store_queue_main(entry)
+               && entry->stamp <= most)
+    {
+        store_queue_push(store, entry, entry->queue);
+
+    } else {
+        binarize_store_queue_return(store, entry);
     }
 }
 

@@ -290,9 +290,13 @@ void binarize_store_dissolve(binarize_store_t *store,
 void binarize_store_queue_admit(binarize_store_t *store,
     binarize_store_entry_t *entry, int known);
 
-/* puts a live entry back that was found pinned, or found by recovery */
+/* puts a live entry back that was found pinned */
 void binarize_store_queue_return(binarize_store_t *store,
-    binarize_store_entry_t *entry, unsigned queue);
+    binarize_store_entry_t *entry);
+
+/* the same where recovery found it, which then restores the order */
+void binarize_store_queue_restore(binarize_store_t *store,
+    binarize_store_entry_t *entry);
 
 void binarize_store_queue_leave(binarize_store_t *store,
     binarize_store_entry_t *entry);

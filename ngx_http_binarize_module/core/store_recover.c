@@ -10,6 +10,10 @@
 #include "store_private.h"
 
 
+/* of the sort that gives the queues their order back; 8 bytes each */
+#define STORE_PILES  4096
+
+
 static uint32_t store_next_head(const binarize_store_t *store,
     uint32_t block);
 static void store_map_clear(binarize_store_t *store);
@@ -26,6 +30,11 @@ static void store_count(binarize_store_t *store,
     binarize_store_entry_t *entry);
 static void store_link(binarize_store_t *store, binarize_store_entry_t *entry);
 static void store_link_live(binarize_store_t *store);
+static uint64_t store_rank(const binarize_store_entry_t *entry);
+static void store_deal(binarize_store_t *store,
+    binarize_store_queue_t *queue, uint64_t least, unsigned shift);
+static void store_order(binarize_store_t *store,
+    binarize_store_queue_t *queue);
 static void store_runs_make(binarize_store_t *store);
 
 
@@ -276,7 +285,6 @@ store_count(binarize_store_t *store, binarize_store_entry_t *entry)
 static void
 store_link(binarize_store_t *store, binarize_store_entry_t *entry)
 {
-    unsigned   queue;
     uint32_t  *bucket;
 
     bucket = binarize_store_bucket(store, entry->key);
@@ -287,8 +295,7 @@ store_link(binarize_store_t *store, binarize_store_entry_t *entry)
         entry->freq = BINARIZE_STORE_MAX_FREQ;
     }
 
-    queue = entry->queue;
-    binarize_store_queue_return(store, entry, queue);
+    binarize_store_queue_restore(store, entry);
 }
 
 
@@ -331,6 +338,113 @@ store_link_live(binarize_store_t *store)
 }
 
 
+/* of the main part it is the stamp; the others go as they came */
+
+static uint64_t
+store_rank(const binarize_store_entry_t *entry)
+{
+    return entry->queue >= BINARIZE_STORE_QUEUE_MAIN ? entry->stamp
+                                                     : entry->generation;
+}
+
+
+/* deals the queue out to piles by rank, and puts these together again */
+
+static void
+store_deal(binarize_store_t *store, binarize_store_queue_t *queue,
+    uint64_t least, unsigned shift)
+{
+    uint32_t                 block, next;
+    unsigned                 i;
+    binarize_store_entry_t  *entry;
+    struct {
+        uint32_t             oldest;
+        uint32_t             newest;
+    } *pile, piles[STORE_PILES];
+
+    memset(piles, 0, sizeof(piles));
+
+    for (block = queue->oldest; block; block = next) {
+        entry = binarize_store_entry(store, block);
+        next = entry->newer;
+
+        pile = &piles[(store_rank(entry) - least) >> shift];
+
+        entry->newer = 0;
+        entry->older = pile->newest;
+
+        if (pile->newest) {
+            binarize_store_entry(store, pile->newest)->newer = block;
+
+        } else {
+            pile->oldest = block;
+        }
+
+        pile->newest = block;
+    }
+
+    queue->oldest = 0;
+    queue->newest = 0;
+
+    for (i = 0; i < STORE_PILES; i++) {
+        pile = &piles[i];
+
+        if (pile->oldest == 0) {
+            continue;
+        }
+
+        binarize_store_entry(store, pile->oldest)->older = queue->newest;
+
+        if (queue->newest) {
+            binarize_store_entry(store, queue->newest)->newer = pile->oldest;
+
+        } else {
+            queue->oldest = pile->oldest;
+        }
+
+        queue->newest = pile->newest;
+    }
+
+    queue->stamp = binarize_store_entry(store, queue->oldest)->stamp;
+}
+
+
+/*
+ * Who was queued by position goes by rank again; where ranks differ by less
+ * than 1 / STORE_PILES of their range, by position still.
+ */
+
+static void
+store_order(binarize_store_t *store, binarize_store_queue_t *queue)
+{
+    uint32_t                 block;
+    uint64_t                 least, most, rank;
+    unsigned                 shift;
+    binarize_store_entry_t  *entry;
+
+    least = UINT64_MAX;
+    most = 0;
+
+    for (block = queue->oldest; block; block = entry->newer) {
+        entry = binarize_store_entry(store, block);
+        rank = store_rank(entry);
+
+        least = rank < least ? rank : least;
+        most = rank > most ? rank : most;
+    }
+
+    if (least >= most) {
+        return;
+    }
+
+    for (shift = 0; (most - least) >> shift >= STORE_PILES; shift++) {
+        /* void */
+    }
+
+    store_deal(store, queue, least, shift);
+}
+
+
 static void
 store_runs_make(binarize_store_t *store)
 {
@@ -357,6 +471,7 @@ store_runs_make(binarize_store_t *store)
 void
 binarize_store_recover(binarize_store_t *store)
 {
+    unsigned                 i;
     uint32_t                 block;
     binarize_store_entry_t  *entry;
 
@@ -383,6 +498,10 @@ binarize_store_recover(binarize_store_t *store)
 
     store_runs_make(store);
     store_link_live(store);
+
+    for (i = 0; i < BINARIZE_STORE_NQUEUES; i++) {
+        store_order(store, &store->queues[i]);
+    }
 
     store->stats.recoveries++;
 

@@ -767,6 +767,104 @@ test_recovered_order(void **state)
 
 /* an entry that is not whole is dropped, the others are not */
 
+/*
+ * In the order in which they would go: generations, or stamps of the main
+ * part; n is how many there is room for
+ */
+
+static uint32_t
+queue_order(fixture_t *f, unsigned queue, uint64_t *order, uint32_t n)
+{
+    uint32_t                 block, i;
+    binarize_store_entry_t  *entry;
+
+    block = f->store->queues[queue].oldest;
+
+    for (i = 0; block; i++) {
+        assert_true(i < n);
+        entry = binarize_store_entry(f->store, block);
+        order[i] = queue < BINARIZE_STORE_QUEUE_MAIN ? entry->generation
+                                                     : entry->stamp;
+        block = entry->newer;
+    }
+
+    return i;
+}
+
+
+static int
+order_compare(const void *one, const void *two)
+{
+    uint64_t  a, b;
+
+    memcpy(&a, one, sizeof(a));
+    memcpy(&b, two, sizeof(b));
+
+    return (a > b) - (a < b);
+}
+
+
+/* who is to go next is the same afterwards, but for small differences */
+
+static void
+test_recovered_eviction(void **state)
+{
+    unsigned         queue, nqueues;
+    uint32_t         i, n, nbefore[BINARIZE_STORE_NQUEUES];
+    fixture_t        f;
+    static uint64_t  before[BINARIZE_STORE_NQUEUES][4000], after[4000];
+
+    (void) state;
+
+    fixture_init(&f, 4 << 20);
+
+    for (i = 0; i < 6000; i++) {
+        n = unit_random(&f.random) % 3000;
+
+        if (lookup(&f, n, 0)) {
+            continue;
+        }
+
+        assert_int_equal(n % 5 ? insert(&f, n, BINARIZE_STORE_RESULT,
+                                        500 + n * n % 20000, 100, NULL)
+                               : insert(&f, n, BINARIZE_STORE_NEGATIVE, 0,
+                                        100, NULL),
+                         BINARIZE_OK);
+    }
+
+    nqueues = 0;
+
+    for (queue = 1; queue < BINARIZE_STORE_NQUEUES; queue++) {
+        nbefore[queue] = queue_order(&f, queue, before[queue], 4000);
+        nqueues += nbefore[queue] > 5;
+
+        qsort(before[queue], nbefore[queue], sizeof(uint64_t), order_compare);
+    }
+
+    assert_true(nqueues >= 5);
+
+    f.store->dirty = 1;
+    assert_null(lookup(&f, 3000, 0));
+    fixture_check(&f);
+
+    for (queue = 1; queue < BINARIZE_STORE_NQUEUES; queue++) {
+        n = queue_order(&f, queue, after, 4000);
+
+        assert_int_equal(n, nbefore[queue]);
+
+        for (i = 1; i < n; i++) {
+            assert_true(after[i - 1] <= after[i]
+                        + (before[queue][n - 1] - before[queue][0]) / 2000);
+        }
+
+        qsort(after, n, sizeof(uint64_t), order_compare);
+        assert_memory_equal(after, before[queue], n * sizeof(uint64_t));
+    }
+
+    fixture_done(&f);
+}
+
+
 static void
 test_recovered_without(void **state)
 {
@@ -877,6 +975,7 @@ main(void)
         cmocka_unit_test(test_scan),
         cmocka_unit_test(test_bounded_eviction),
         cmocka_unit_test(test_recovered_order),
+        cmocka_unit_test(test_recovered_eviction),
         cmocka_unit_test(test_recovered_without),
         cmocka_unit_test(test_model),
     };
