@@ -48,6 +48,8 @@ typedef struct {
     uint64_t                           token_ms;  /* until then a unit is kept
                                                      for a token call */
     uint64_t                           told_ms;   /* by Redis, then */
+    uint64_t                           pause_ms;  /* of another node: until
+                                                     then no call */
 } ngx_http_binarize_shm_budget_t;
 
 
@@ -97,7 +99,7 @@ struct ngx_http_binarize_budget_s {
     ngx_http_binarize_turn_t           token_turn;
 
     /* of a shared one, see _budget_redis.c */
-    ngx_str_t                          keys[3];
+    ngx_str_t                          keys[4];
     u_char                             name[16];  /* of this worker in Redis */
     uint64_t                           members;   /* given so far */
     ngx_http_binarize_redis_call_t     call;
@@ -153,6 +155,10 @@ uint64_t ngx_http_binarize_budget_retry_ms(ngx_http_binarize_turn_t *turn);
 ngx_uint_t ngx_http_binarize_budget_token_begin_locked(
     ngx_http_binarize_budget_t *budget, ngx_uint_t needed);
 void ngx_http_binarize_budget_token_end(ngx_http_binarize_budget_t *budget);
+
+/* a shared one: all nodes pause for so long */
+void ngx_http_binarize_budget_tell_pause(ngx_http_binarize_budget_t *budget,
+    ngx_msec_t ms);
 
 /* serves whose turn has come; on a wake-up */
 void ngx_http_binarize_budget_wake(ngx_http_binarize_zone_t *zone);

@@ -376,14 +376,14 @@ ngx_http_binarize_budget_keys(ngx_conf_t *cf,
     ngx_str_t   *prefix;
     ngx_uint_t   i;
 
-    static const char  *names[] = { "rate", "held", "quota" };
+    static const char  *names[] = { "rate", "held", "quota", "pause" };
 
     (void) ngx_hex_dump(id, budget->token->id, sizeof(budget->token->id));
 
     prefix = ngx_http_binarize_redis_prefix(budget->redis);
     size = prefix->len + sizeof(id) + sizeof("{budget:}:quota");
 
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         p = ngx_pnalloc(cf->pool, size);
         if (p == NULL) {
             return NGX_ERROR;

@@ -49,6 +49,9 @@ static ngx_http_binarize_redis_script_t  ngx_http_binarize_budget_end_script =
 static ngx_http_binarize_redis_script_t  ngx_http_binarize_budget_keep_script =
     ngx_http_binarize_redis_script(ngx_http_binarize_lua_budget_keep);
 
+static ngx_http_binarize_redis_script_t  ngx_http_binarize_budget_pause_script =
+    ngx_http_binarize_redis_script(ngx_http_binarize_lua_budget_pause);
+
 
 ngx_uint_t
 ngx_http_binarize_budget_shared(ngx_http_binarize_budget_t *budget)
@@ -65,7 +68,7 @@ ngx_http_binarize_budget_ask(ngx_http_binarize_budget_t *budget,
 {
     u_char     numbers[4][NGX_INT_T_LEN];
     u_char     name[NGX_HTTP_BINARIZE_BUDGET_NAME_SIZE];
-    ngx_str_t  args[10];
+    ngx_str_t  args[11];
 
     if (budget->in_air) {
         return;
@@ -76,22 +79,23 @@ ngx_http_binarize_budget_ask(ngx_http_binarize_budget_t *budget,
     args[0] = budget->keys[0];
     args[1] = budget->keys[1];
     args[2] = budget->keys[2];
+    args[3] = budget->keys[3];
 
-    ngx_http_binarize_budget_number(&args[3], numbers[0], budget->limits.rate);
-    ngx_http_binarize_budget_number(&args[4], numbers[1],
+    ngx_http_binarize_budget_number(&args[4], numbers[0], budget->limits.rate);
+    ngx_http_binarize_budget_number(&args[5], numbers[1],
                                     budget->limits.burst);
-    ngx_http_binarize_budget_number(&args[5], numbers[2],
+    ngx_http_binarize_budget_number(&args[6], numbers[2],
                                     budget->limits.concurrency);
-    ngx_http_binarize_budget_number(&args[6], numbers[3],
+    ngx_http_binarize_budget_number(&args[7], numbers[3],
                                     budget->limits.quota);
 
-    args[7].data = (u_char *) (budget->limits.monthly ? "1" : "0");
-    args[7].len = 1;
+    args[8].data = (u_char *) (budget->limits.monthly ? "1" : "0");
+    args[8].len = 1;
 
-    args[8].data = name;
-    ngx_http_binarize_budget_name(budget, budget->members, &args[8]);
+    args[9].data = name;
+    ngx_http_binarize_budget_name(budget, budget->members, &args[9]);
 
-    ngx_str_set(&args[9], NGX_HTTP_BINARIZE_BUDGET_LEASE);
+    ngx_str_set(&args[10], NGX_HTTP_BINARIZE_BUDGET_LEASE);
 
     budget->call.handler = ngx_http_binarize_budget_on_ask;
     budget->call.data = budget;
@@ -99,7 +103,7 @@ ngx_http_binarize_budget_ask(ngx_http_binarize_budget_t *budget,
 
     if (ngx_http_binarize_redis_eval(budget->redis, &budget->call,
                                      &ngx_http_binarize_budget_take_script,
-                                     3, 10, args)
+                                     4, 11, args)
         != NGX_OK)
     {
         ngx_http_binarize_budget_failed(budget, "it is not reachable");
@@ -160,11 +164,11 @@ ngx_http_binarize_budget_reply_valid(redisReply *reply)
 {
     ngx_uint_t  i;
 
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 5) {
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 6) {
         return 0;
     }
 
-    for (i = 0; i < 5; i++) {
+    for (i = 0; i < 6; i++) {
         if (reply->element[i]->type != REDIS_REPLY_INTEGER
             || reply->element[i]->integer < 0)
         {
@@ -214,6 +218,7 @@ ngx_http_binarize_budget_asked(ngx_http_binarize_budget_t *budget,
                         reply->element[4]->integer, view.now_us, ngx_time());
 
     view.sb->told_ms = ngx_current_msec;
+    view.sb->pause_ms = ngx_current_msec + reply->element[5]->integer;
 
     if (taken && turn) {
         ngx_http_binarize_budget_dequeue(turn);
@@ -227,6 +232,11 @@ ngx_http_binarize_budget_asked(ngx_http_binarize_budget_t *budget,
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
     ngx_http_binarize_zone_wake(zone, slots);
+
+    if (reply->element[5]->integer) {
+        ngx_http_binarize_token_paused(budget->token,
+                                       reply->element[5]->integer);
+    }
 
     if (!taken) {
         return;
@@ -307,6 +317,26 @@ ngx_http_binarize_budget_tell_gone(ngx_http_binarize_budget_t *budget,
     /* a unit is free, or a turn is */
 
     budget->ask_ms = 0;
+}
+
+
+void
+ngx_http_binarize_budget_tell_pause(ngx_http_binarize_budget_t *budget,
+    ngx_msec_t ms)
+{
+    u_char     number[NGX_INT_T_LEN];
+    ngx_str_t  args[2];
+
+    if (budget == NULL || !ngx_http_binarize_budget_shared(budget)) {
+        return;
+    }
+
+    args[0] = budget->keys[3];
+    ngx_http_binarize_budget_number(&args[1], number, ms);
+
+    ngx_http_binarize_budget_tell(budget,
+                                  &ngx_http_binarize_budget_pause_script, 1, 2,
+                                  args);
 }
 
 

@@ -383,6 +383,10 @@ ngx_http_binarize_budget_estimate_locked(ngx_http_binarize_budget_view_t *view,
         wait_ms = ngx_max(wait_ms, budget->ask_ms - ngx_current_msec);
     }
 
+    if (ngx_current_msec < view->sb->pause_ms) {
+        wait_ms = ngx_max(wait_ms, view->sb->pause_ms - ngx_current_msec);
+    }
+
     retry_ms = wait_ms;
 
     if (!ngx_http_binarize_budget_unit_locked(view, 0)) {

@@ -328,12 +328,25 @@ void
 ngx_http_binarize_token_pause(ngx_http_binarize_token_t *token,
     time_t pause_s)
 {
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "cloud answered 429, its calls pause for %T s", pause_s);
+
+    ngx_http_binarize_token_paused(token, (ngx_msec_t) pause_s * 1000);
+    ngx_http_binarize_budget_tell_pause(token->budget,
+                                        (ngx_msec_t) pause_s * 1000);
+}
+
+
+void
+ngx_http_binarize_token_paused(ngx_http_binarize_token_t *token,
+    ngx_msec_t pause_ms)
+{
     uint64_t                        until_ms;
     ngx_http_binarize_zone_t       *zone;
     ngx_http_binarize_shm_token_t  *st;
 
     zone = token->shm_zone->data;
-    until_ms = ngx_current_msec + (uint64_t) pause_s * 1000;
+    until_ms = ngx_current_msec + pause_ms;
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
@@ -341,9 +354,6 @@ ngx_http_binarize_token_pause(ngx_http_binarize_token_t *token,
     st->pause_ms = ngx_max(st->pause_ms, until_ms);
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
-
-    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "cloud answered 429, its calls pause for %T s", pause_s);
 }
 
 

@@ -113,6 +113,10 @@ ngx_int_t ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
 void ngx_http_binarize_token_pause(ngx_http_binarize_token_t *token,
     time_t pause_s);
 
+/* the same, as another node says */
+void ngx_http_binarize_token_paused(ngx_http_binarize_token_t *token,
+    ngx_msec_t pause_ms);
+
 /* wakes all workers that wait for one: a call may be made now */
 void ngx_http_binarize_token_notify(ngx_http_binarize_token_t *token);
 

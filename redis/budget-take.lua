@@ -1,10 +1,10 @@
 -- Takes a turn of a budget that nodes share, or says when to ask again.
 -- KEYS[1] the bucket, KEYS[2] who holds units of concurrency, until when,
--- KEYS[3] the quota.  ARGV: calls a minute, size of the bucket, concurrency,
+-- KEYS[3] the quota, KEYS[4] lives while the cloud wants no call.  ARGV: calls a minute, size of the bucket, concurrency,
 -- quota (each 0: not limited), 1 if it is by the month, who asks, ms until a
 -- unit that nobody confirms is free again.
 -- Returns 1 if the turn is taken, ms until it may be, the bucket's level, the
--- units held, the calls made in the period.
+-- units held, the calls made in the period, ms the cloud wants no call.
 
 local UNIT = 60000000
 
@@ -58,6 +58,9 @@ if concurrency > 0 then
     end
 end
 
+local paused = math.max(redis.call('PTTL', KEYS[4]), 0)
+wait_ms = math.max(wait_ms, paused)
+
 if quota > 0 then
     local next_s
     local days = math.floor(now_s / 86400)
@@ -104,7 +107,7 @@ if quota > 0 then
 end
 
 if wait_ms > 0 then
-    return {0, wait_ms, level, held, spent}
+    return {0, wait_ms, level, held, spent, paused}
 end
 
 if rate > 0 then
@@ -120,4 +123,4 @@ if concurrency > 0 then
     held = held + 1
 end
 
-return {1, 0, level, held, spent}
+return {1, 0, level, held, spent, 0}

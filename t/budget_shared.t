@@ -205,6 +205,38 @@ problem_is(get('/b/' . task(), -port => $port + 1), 503, 'budget',
 main::second_stop();
 
 
+=== the cloud's 429 pauses all nodes
+--- http_config eval: $::http
+--- config eval
+"location /b/ { $::pass binarize_budget rate=10r/s burst=10 shared; }"
+--- perl
+$::redis->cmd('FLUSHALL');
+main::second_start();
+get('/b/' . task());
+get('/b/' . task(), -port => $port + 1);
+
+my $busy = task();
+cloud->fault($busy, { http => 429, retry_after => 3, times => 1 });
+problem_is(get("/b/$busy"), 503, 'cloud-busy', 'of the first',
+           'Retry-After' => 3);
+until_true { grep { /:pause$/ } main::keys_of_budget() };
+
+my @ids = main::ids(2);
+my ($asked, $knows) = map { get("/b/$_", -port => $port + 1) } @ids;
+
+problem_is($asked, 503, 'budget', 'the second is told when it asks',
+           'Retry-After' => qr/^[23]$/);
+problem_is($knows, 503, 'cloud-busy', 'then it knows',
+           'Retry-After' => qr/^[23]$/);
+is(scalar(grep { fetches($_) } @ids), 0, 'no call was made');
+
+my @after = map { my $to = $_; until_true(sub {
+                      get("/b/$ids[0]", -port => $to)->{status} == 200 }) }
+                $port + 1, $port;
+is(scalar(grep { $_ } @after), 2, 'it is over for both');
+main::second_stop();
+
+
 === concurrency over two nodes
 --- http_config eval: $::http
 --- config eval
