@@ -149,3 +149,16 @@ is($n{patient}, 10, 'for as long as it took');
 # a flight of each worker, by turns
 cmp_ok($n{callers}, '<=', 2, 'calls are told by those who began');
 is($sum, fetches($id), 'each of them once');
+
+
+=== a connection that is refused is a try
+--- http_config eval: $::http
+--- config eval
+$::locations . "location /refused/ {
+    binarize_pass http://127.0.0.1:@{[ $Binarize::port + 3 ]}/v5.0/ocr/upscaleimage;
+    binarize_credentials \$TEST_NGINX_CREDENTIALS
+                         token_url=http://\$TEST_NGINX_CLOUD/connect/token;
+    add_header X-Calls \$binarize_cloud_calls always;
+}"
+--- perl
+answer_is(get('/refused/' . guid()), [502, 'X-Calls' => 1], 'one call');
