@@ -25,6 +25,9 @@ static ngx_int_t ngx_http_binarize_redis_adapter_queue_body(
     ngx_http_binarize_redis_body_t *body);
 static u_char *ngx_http_binarize_redis_adapter_number(u_char *p, u_char type,
     size_t n);
+static ngx_int_t ngx_http_binarize_redis_adapter_expect(
+    ngx_http_binarize_redis_adapter_t *adapter,
+    ngx_http_binarize_redis_call_t *call);
 
 
 ngx_int_t
@@ -33,11 +36,8 @@ ngx_http_binarize_redis_adapter_command(
     ngx_http_binarize_redis_call_t *call, ngx_uint_t argc, const char **argv,
     const size_t *argvlen, ngx_http_binarize_redis_body_t *body)
 {
-    size_t             queued;
-    ngx_uint_t         closing;
-
-    /* what hiredis sees of a command: it keeps the order of the callbacks */
-    static const char  tag[] = "*1\r\n$1\r\nX\r\n";
+    size_t      queued;
+    ngx_uint_t  closing;
 
     closing = adapter->closing || adapter->closed;
     queued = adapter->output.size;
@@ -47,10 +47,7 @@ ngx_http_binarize_redis_adapter_command(
                                                  body)
            == NGX_OK
         && (call == NULL
-            || redisAsyncFormattedCommand(adapter->context,
-                                      ngx_http_binarize_redis_adapter_on_reply,
-                                      call, tag, 0)
-               == REDIS_OK))
+            || ngx_http_binarize_redis_adapter_expect(adapter, call) == NGX_OK))
     {
         adapter->position += adapter->output.size - queued;
         return NGX_OK;
@@ -203,6 +200,43 @@ ngx_http_binarize_redis_adapter_number(u_char *p, u_char type, size_t n)
     *p++ = LF;
 
     return p;
+}
+
+
+/* The next reply that nobody has is the call's: hiredis keeps the order. */
+
+static ngx_int_t
+ngx_http_binarize_redis_adapter_expect(
+    ngx_http_binarize_redis_adapter_t *adapter,
+    ngx_http_binarize_redis_call_t *call)
+{
+    redisAsyncContext  *context;
+
+    /* what hiredis sees of a command */
+    static const char   tag[] = "*1\r\n$1\r\nX\r\n";
+
+    context = adapter->context;
+
+    if (redisAsyncFormattedCommand(context,
+                                   ngx_http_binarize_redis_adapter_on_reply,
+                                   call, tag, 0)
+        != REDIS_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /*
+     * 0.14 returns REDIS_OK also where it had no memory for the callback:
+     * each would get the reply of the one before.
+     */
+
+    if (context->replies.tail == NULL
+        || context->replies.tail->privdata != call)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -1,0 +1,305 @@
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+# Every allocation of a request's journey fails once: the first, the second...
+# until it gets through untouched.  Then the n-th and all after it.
+# STARVE_ALL: also journeys that take minutes, and three in a row;
+# STARVE_FROM, STARVE_ONLY: to look at one n.
+
+BEGIN {
+    if ($ENV{BINARIZE_VALGRIND}) {
+        print "1..0 # SKIP valgrind has allocators of its own\n";
+        exit 0;
+    }
+}
+
+use Digest::SHA qw(sha256_hex);
+use JSON::PP;
+use Time::HiRes qw(sleep time);
+
+use Binarize;
+
+# what nginx says of it itself
+tolerate(qr/exited on signal 6/,
+         qr/\[(?:emerg|alert)\].*(?:malloc|memalign|realloc)\(.*failed/,
+         qr/\[alert\].*(?:Cannot allocate memory)/);
+
+our @counts = $ENV{STARVE_ALL} ? (1, 3, 1_000_000) : (1, 1_000_000);
+
+our $redis = redis_server();
+$ENV{TEST_NGINX_REDIS} = "127.0.0.1:$redis->{port}";
+
+our $control = "$dir/starve";
+file_write($control, pack('q3', 0, 0, 0));
+
+if (system('cc', '-O2', '-shared', '-fPIC', '-o', "$dir/starve.so",
+           "$FindBin::Bin/lib/starve.c") != 0)
+{
+    die "starve.c does not compile\n";
+}
+
+$ENV{STARVE_FILE} = $control;
+$ENV{LD_PRELOAD} = $Test::Nginx::Util::ld_preload = "$dir/starve.so";
+
+our $http = <<'CONFIG';
+    binarize_credentials $TEST_NGINX_CREDENTIALS;
+    binarize_zone main:16m;
+    binarize_max_size 4m;
+    binarize_wait 3s;
+    binarize_poll 30ms max=50ms;
+    binarize_negative_valid 20ms max=20ms;
+CONFIG
+
+our $config = <<'CONFIG';
+    location /b/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+    }
+    location /redis/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/deskewimage;
+        binarize_redis redis://$TEST_NGINX_REDIS;
+    }
+    location /off/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/dewarpimage;
+        binarize_redis redis://$TEST_NGINX_REDIS;
+        binarize_cache off;
+    }
+    location = /json { binarize_status json; }
+    location = /html { binarize_status html; }
+    location = /prometheus { binarize_status prometheus; }
+CONFIG
+
+sub arm {
+    my ($n, $count) = @_;
+    open(my $file, '+<', $main::control) or die "$main::control: $!\n";
+    syswrite($file, pack('q3', $n, $count, 0));
+}
+
+# How many have failed.
+sub disarm {
+    my $state = Binarize::file_read($main::control);
+    my (undef, undef, $failed) = unpack('q3', $state);
+
+    arm(0, 0);
+    return $failed;
+}
+
+sub status {
+    my $answer = Binarize::get('/json');
+    my $status = eval { decode_json($answer->{body}) } or return;
+    return $status->{zones}[0];
+}
+
+# What failed since it was asked last, and whether a worker crashed over it;
+# hiredis 0.14 ends the process by its own design.
+my $told = 0;
+
+sub trace {
+    my $trace = substr(Binarize::file_read("$main::control.trace"), $told);
+
+    $told += length($trace);
+
+    my (undef, @crashes) = split /^crashed:$/m, $trace;
+
+    return ($trace,
+            scalar(grep { !/\babort\b.*\n.*libhiredis\.so\.0/ } @crashes));
+}
+
+# Runs the journey with the n-th allocation failing, for each n, until it needs
+# fewer.  It returns what its clients got; after() is asked when there is
+# enough memory again.
+sub starved {
+    my ($name, $count, $before, $journey, $after) = @_;
+    my $good = qr/^(?:200|206|202|304|50[0234])$/;
+    my ($n, $failed, @odd, %n) = ($ENV{STARVE_FROM} // 1);
+
+    do {
+        my @context = $before->();
+
+        arm($n, $count);
+        my @answers = $journey->(@context);
+        $failed = disarm();
+
+        my @wrong = grep { defined } $after->($failed, @answers, @context);
+
+        for (@answers) {
+            my $status = $_->{status} || 'none';
+
+            $n{$status}++;
+            push @wrong, 'late' if $_->{seconds} > 10;
+            push @wrong, $status if $status ne 'none' && $status !~ $good;
+        }
+
+        my ($trace, $crashed) = trace();
+
+        push @wrong, 'a worker crashed' if $crashed;
+        push @odd, "$n: @wrong\n$trace" if @wrong;
+        $n++;
+
+    } while ($failed && @odd < 10 && !$ENV{STARVE_ONLY});
+
+    Test::More::note("$name: ", $n - 1, " allocations; ",
+                     join(', ', map { "$_: $n{$_}" } sort keys %n));
+    Test::More::is(scalar(@odd), 0, "$name, $count at once")
+        or Test::More::diag(join("\n", @odd));
+    Test::More::cmp_ok($n, '>', 5, 'some were needed');
+}
+
+# The same URL afterwards: the picture, or the reason why not.
+sub served {
+    my ($uri, $id, $op) = @_;
+    my $answer;
+
+    # a lease that could not be given back ends by itself, after seconds
+    $main::redis->cmd('DEL', "{binarize:$op:$id}:lease") if defined $op;
+
+    Binarize::until_true { ($answer = Binarize::get($uri))->{status} == 200 } 4;
+
+    return "afterwards $answer->{status} $answer->{body}"
+        if $answer->{status} != 200;
+    return if $uri =~ /json$/;
+    return 'another picture'
+        if $answer->{body} ne Binarize::cloud()->result($id, $op);
+    return;
+}
+
+# Nothing is left in the zone of what failed.
+sub clean {
+    my $status;
+
+    Binarize::until_true {
+        $status = status();
+        $status && !grep { $status->{$_} } qw(l1_building_entries
+                                              l1_zombie_entries
+                                              l1_pinned_entries
+                                              waiting_requests)
+    } 10;
+
+    Test::More::is($status->{$_}, 0, $_)
+        for qw(l1_building_entries l1_building_bytes l1_zombie_entries
+               l1_zombie_bytes l1_pinned_entries waiting_requests);
+
+    my $used = 0;
+    $used += $_ for values %{ $status->{l1_used_bytes} };
+
+    Test::More::is($used + $status->{l1_free_bytes}, $status->{l1_blocks_bytes},
+                   'every block is used or free');
+    Test::More::is_deeply([grep { $status->{flights}{$_} }
+                           keys %{ $status->{flights} }], [], 'nobody flies');
+}
+
+run_file();
+
+__DATA__
+
+=== from the cloud
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+for my $count (@main::counts) {
+    for my $form ('', '.json') {
+        for my $at (['b', 'binarizeimage'], ['redis', 'deskewimage'],
+                    ['off', 'dewarpimage'])
+        {
+            my ($place, $op) = @$at;
+
+            main::starved("/$place/$form", $count,
+                sub { task(op => $op, size => 40_000) },
+                sub { get("/$place/$_[0]$form") },
+                sub { main::served("/$place/$_[-1]$form", $_[-1], $op) });
+        }
+    }
+}
+
+main::clean();
+
+
+=== with a new token
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+for my $count ($ENV{STARVE_ALL} ? @main::counts : 1) {
+    main::starved('after a 401', $count,
+        sub { cloud->post('revoke'); task(size => 300) },
+        sub { get("/b/$_[0]") },
+        sub { main::served("/b/$_[-1]", $_[-1]) });
+}
+
+main::clean();
+
+
+=== from the zone, and from Redis
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+my $id = task(size => 200_000);
+my $stored = task(size => 200_000, op => 'dewarpimage');
+
+get("/b/$id");
+get("/off/$stored");
+until_true { get("/off/$stored")->source eq 'redis' };
+
+for my $count (@main::counts) {
+    for my $form ('', '.json') {
+        main::starved("hit$form", $count, sub { () },
+            sub { get("/b/$id$form") },
+            sub { main::served("/b/$id$form", $id) });
+        main::starved("redis hit$form", $count, sub { () },
+            sub { get("/off/$stored$form") },
+            sub { main::served("/off/$stored$form", $stored, 'dewarpimage') });
+    }
+
+    main::starved("ranges", $count, sub { () },
+        sub { get("/b/$id", Range => 'bytes=0-9,100-109,-5') },
+        sub { main::served("/b/$id", $id) });
+}
+
+is(fetches($id), 1, 'no call for what is kept');
+main::clean();
+
+
+=== waiting for it together
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+for my $count (@main::counts) {
+    for my $at (['b', 'binarizeimage'],
+                $ENV{STARVE_ALL} ? ['redis', 'deskewimage'] : ())
+    {
+        my ($place, $op) = @$at;
+
+        main::starved("/$place/ by four", $count,
+            sub { task(op => $op, size => 40_000, pending => 2) },
+            sub { my ($id) = @_;
+                  my @all = map { begin("/$place/$id") } 1 .. 4;
+                  map { $_->answer() } @all },
+            sub { main::served("/$place/$_[-1]", $_[-1], $op) });
+    }
+}
+
+main::clean();
+
+
+=== a Redis that has to be connected to
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+for my $count (@main::counts) {
+    main::starved('a new connection', $count,
+        sub { $main::redis->cmd('CLIENT', 'KILL', 'TYPE', 'normal');
+              $main::redis->cmd('CLIENT', 'KILL', 'TYPE', 'pubsub');
+              task(op => 'deskewimage', size => 300) },
+        sub { get("/redis/$_[0]") },
+        sub { main::served("/redis/$_[-1]", $_[-1], 'deskewimage') });
+}
+
+main::clean();
+
+
+=== the status page
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+for my $page ('json', 'html', 'prometheus') {
+    main::starved($page, 1, sub { () }, sub { get("/$page") },
+        sub { get("/$page")->{status} == 200 ? undef : 'no page' });
+}
