@@ -91,14 +91,12 @@ sub status {
 
 # What failed since it was asked last, and whether a worker crashed over it;
 # hiredis 0.14 ends the process by its own design.
-my $told = 0;
-
 sub trace {
-    my $trace = substr(Binarize::file_read("$main::control.trace"), $told);
-
-    $told += length($trace);
-
+    my @files = glob("$main::control.*");
+    my $trace = join('', map { Binarize::file_read($_) } @files);
     my (undef, @crashes) = split /^crashed:$/m, $trace;
+
+    unlink(@files);
 
     return ($trace,
             scalar(grep { !/\babort\b.*\n.*libhiredis\.so\.0/ } @crashes));
@@ -188,6 +186,7 @@ sub clean {
 }
 
 run_file();
+delete $ENV{LD_PRELOAD};
 
 __DATA__
 

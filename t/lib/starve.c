@@ -2,7 +2,8 @@
  * Preloaded into nginx: the n-th allocation of its workers fails, once, or
  * from the n-th on all of them.  STARVE_FILE is what the test arms it by:
  * three native int64_t, the allocations to go (0: disarmed), how many fail
- * then, and how many have failed.  STARVE_FILE.trace tells whose they were.
+ * then, and how many have failed.  STARVE_FILE.<pid> tells whose they were,
+ * and how a worker crashed.
  */
 
 
@@ -38,24 +39,41 @@ extern void *__libc_memalign(size_t alignment, size_t size);
 
 
 static starve_t  *starve;
-static int        trace = -1;
+static char      *name;
 static int        nwaits;    /* for events: workers do, the master does not */
+
+
+static void
+starve_trace(const char *title)
+{
+    int    fd;
+    char   file[4096];
+    void  *frames[16];
+
+    snprintf(file, sizeof(file), "%s.%d", name, (int) getpid());
+
+    fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd == -1) {
+        return;
+    }
+
+    if (write(fd, title, strlen(title)) != -1) {
+        backtrace_symbols_fd(frames, backtrace(frames, 16), fd);
+    }
+
+    close(fd);
+}
 
 
 static void
 starve_on_crash(int number)
 {
-    void                *frames[16];
-    static const char    text[] = "crashed:\n";
-
     signal(number, SIG_DFL);
 
     /* nginx gives up a worker that has no memory to start with */
     atomic_store(&starve->to_go, 0);
 
-    if (write(trace, text, sizeof(text) - 1) != -1) {
-        backtrace_symbols_fd(frames, backtrace(frames, 16), trace);
-    }
+    starve_trace("crashed:\n");
 
     raise(number);
 }
@@ -66,9 +84,7 @@ static void
 starve_init(void)
 {
     int          fd;
-    char         file[4096];
     void        *map, *frame;
-    const char  *name;
 
     name = getenv("STARVE_FILE");
 
@@ -85,9 +101,6 @@ starve_init(void)
                0);
     close(fd);
 
-    snprintf(file, sizeof(file), "%s.trace", name);
-    trace = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-
     /* the first call allocates */
     backtrace(&frame, 1);
 
@@ -103,7 +116,6 @@ starve_init(void)
 static int
 starve_now(void)
 {
-    void    *frames[16];
     int64_t  left;
 
     if (starve == NULL || nwaits < 2 || atomic_load(&starve->to_go) == 0) {
@@ -127,7 +139,7 @@ starve_now(void)
     }
 
     if (atomic_fetch_add(&starve->nfailed, 1) == 0) {
-        backtrace_symbols_fd(frames, backtrace(frames, 16), trace);
+        starve_trace("failed:\n");
     }
 
     errno = ENOMEM;
