@@ -18,6 +18,7 @@ static char *ngx_http_binarize_poll(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_binarize_time_and_max(ngx_conf_t *cf, ngx_msec_t *first,
     ngx_msec_t *max);
+static ngx_int_t ngx_http_binarize_no_duplicates(ngx_conf_t *cf);
 static char *ngx_http_binarize_credentials(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_binarize_bearer_file(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -733,6 +734,43 @@ ngx_http_binarize_token_source(ngx_conf_t *cf,
 }
 
 
+/* of parameters "name=value"; the value may be a secret */
+
+static ngx_int_t
+ngx_http_binarize_no_duplicates(ngx_conf_t *cf)
+{
+    u_char      *p;
+    ngx_str_t   *value, name;
+    ngx_uint_t   i, k;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        p = ngx_strlchr(value[i].data, value[i].data + value[i].len, '=');
+        if (p == NULL) {
+            continue;
+        }
+
+        name.data = value[i].data;
+        name.len = p - name.data;
+
+        for (k = i + 1; k < cf->args->nelts; k++) {
+            if (value[k].len > name.len
+                && ngx_memcmp(value[k].data, name.data, name.len + 1) == 0)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "%V: duplicate parameter \"%V\"",
+                                   &value[0], &name);
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static char *
 ngx_http_binarize_credentials(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -752,6 +790,10 @@ ngx_http_binarize_credentials(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                        NGX_HTTP_BINARIZE_TOKEN_CREDENTIALS)
         != NGX_CONF_OK)
     {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_binarize_no_duplicates(cf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -869,6 +911,10 @@ ngx_http_binarize_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_binarize_loc_conf_t *blcf = conf;
 
     ngx_http_binarize_main_conf_t  *bmcf;
+
+    if (ngx_http_binarize_no_duplicates(cf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_binarize_module);
 

@@ -115,7 +115,10 @@ my %bad = (
         'client_id=one client_secret_file=DIR/secret1 token_url=ftp://h/a',
         'client_id=one client_secret_file=DIR/secret1 token_url=http://h:x/a',
         'client_id=one client_secret_file=DIR/secret1 '
-        . 'token_url=http://no-such-host.invalid/a', 'on'],
+        . 'token_url=http://no-such-host.invalid/a', 'on',
+        'client_id=one client_secret_file=DIR/secret1 client_id=two',
+        'client_id=one client_secret_file=DIR/secret1 '
+        . 'client_secret_file=DIR/secret2'],
     binarize_bearer_file => ['', $main::nosuch, 'DIR', 'DIR/empty', 'DIR/nul',
         'DIR/large', 'DIR/secret1 x'],
     binarize_redis => ['', 'x', 'http://h', 'redis:', 'redis://', 'redis://h:0',
@@ -131,7 +134,11 @@ my %bad = (
         'unix:/a?db=x', 'unix:/a?db=', 'redis://u:p@', 'redis://u@h',
         'redis://h?db=1',
         'redis://no-such-host.invalid', 'redis://h%zz@h', 'rediss://', 'on',
-        'off off', 'off prefix=x', 'redis+x://h'],
+        'off off', 'off prefix=x', 'redis+x://h',
+        'redis://127.0.0.1 prefix=a prefix=b',
+        'redis://127.0.0.1 timeout=1s connect_timeout=1s timeout=1s',
+        'redis://127.0.0.1 password_file=DIR/secret1 '
+        . 'password_file=DIR/secret2'],
     binarize_set_header => ['', 'A', 'A b c', '"" b', '"A B" c', '"A:" b',
         '"A\r\nB" c', 'Ä b', 'Authorization b', 'authorization b',
         'AUTHORIZATION b', 'Content-Length 5', 'Transfer-Encoding chunked',
