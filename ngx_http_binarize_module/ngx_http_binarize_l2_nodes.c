@@ -250,7 +250,7 @@ ngx_http_binarize_l2_lease_give_back(ngx_http_binarize_l2_lease_t *lease)
     args[2].len = ngx_sprintf(channel, "%V" NGX_HTTP_BINARIZE_L2_CHANNEL,
                               prefix)
                   - channel;
-    ngx_str_null(&args[3]);
+    ngx_str_set(&args[3], "");
 
     if (lease->landed) {
         /* <ns>:<guid>, as in the key */
