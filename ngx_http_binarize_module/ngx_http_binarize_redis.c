@@ -4,10 +4,21 @@
 #include <ngx_event.h>
 #include "ngx_http_binarize_redis_private.h"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 
 /* of writes after Redis refused one */
 #define NGX_HTTP_BINARIZE_REDIS_REFUSAL_MIN    1000
 #define NGX_HTTP_BINARIZE_REDIS_REFUSAL_MAX    30000
+
+/*
+ * Answers come and go: glibc would give their memory back to the system each
+ * time, and get it anew, page by page.  Larger ones have mappings of their own.
+ */
+#define NGX_HTTP_BINARIZE_REDIS_MAPPED         (2 * 1024 * 1024)
+#define NGX_HTTP_BINARIZE_REDIS_UNTRIMMED      (16 * 1024 * 1024)
 
 /* answers that may be on their way at once */
 #define NGX_HTTP_BINARIZE_REDIS_WINDOW_SIZE    (8 * 1024 * 1024)
@@ -147,6 +158,13 @@ ngx_http_binarize_redis_init_process(ngx_cycle_t *cycle, ngx_array_t *endpoints)
     {
         return NGX_OK;
     }
+
+#if defined(__GLIBC__)
+    if (endpoints->nelts) {
+        (void) mallopt(M_MMAP_THRESHOLD, NGX_HTTP_BINARIZE_REDIS_MAPPED);
+        (void) mallopt(M_TRIM_THRESHOLD, NGX_HTTP_BINARIZE_REDIS_UNTRIMMED);
+    }
+#endif
 
     endpoint = endpoints->elts;
 
