@@ -121,17 +121,17 @@ location /b/ {
     binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
 }
 --- perl
-my %png;
+my (%png, @ids);
 
 for my $i (1 .. 60) {
-    my $id = task(size => 1000 + 2500 * ($i % 20));
+    unshift @ids, my $id = task(size => 1000 + 2500 * ($i % 20));
     $png{$id} = cloud->result($id);
     get("/b/$id");
 }
 
 my ($hits, $wrong) = (0, 0);
 
-for my $id (sort keys %png) {
+for my $id (@ids) {
     my $answer = get("/b/$id");
     $hits++ if $answer->source eq 'l1';
     $wrong++ if $answer->{status} != 200 || $answer->{body} ne $png{$id};
