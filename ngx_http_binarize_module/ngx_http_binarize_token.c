@@ -536,8 +536,8 @@ ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
 
         st = ngx_http_binarize_token_slot_locked(zone, token);
 
-        if (st->refusals && ngx_current_msec - st->refused_ms
-                            > NGX_HTTP_BINARIZE_TOKEN_FORGET_MS)
+        if (ngx_current_msec
+            > st->refused_ms + NGX_HTTP_BINARIZE_TOKEN_FORGET_MS)
         {
             st->refusals = 0;
         }

@@ -1,8 +1,9 @@
 -- Takes a turn of a budget that nodes share, or says when to ask again.
 -- KEYS[1] the bucket, KEYS[2] who holds units of concurrency, until when,
--- KEYS[3] the quota, KEYS[4] lives while the cloud wants no call.  ARGV: calls a minute, size of the bucket, concurrency,
--- quota (each 0: not limited), 1 if it is by the month, who asks, ms until a
--- unit that nobody confirms is free again.
+-- KEYS[3] the quota, KEYS[4] lives while the cloud wants no call.  ARGV: calls
+-- a minute, size of the bucket, concurrency, quota (each 0: not limited), 1 if
+-- it is by the month, who asks, ms until a unit that nobody confirms is free
+-- again.
 -- Returns 1 if the turn is taken, ms until it may be, the bucket's level, the
 -- units held, the calls made in the period, ms the cloud wants no call.
 

@@ -135,7 +135,8 @@ my @served = grep { $_->{status} == 200 } @answers;
 my @refused = grep { $_->{status} == 503 } @answers;
 
 is(@served + @refused, 500, 'all are served or refused');
-cmp_ok(scalar(@served), '<=', 23, 'no more than the rate allows');
+cmp_ok(scalar(@served), '<=', $valgrind ? 30 : 23,
+       'no more than the rate allows');
 
 # on a busy machine a turn may come late, and those that are lost are lost
 my @seen = main::seen();
@@ -144,7 +145,7 @@ is(scalar(@seen), scalar(@served), 'a call for each of them');
 cmp_ok(main::excess(5, 1, 150, map { $_->[0] } @seen), '<=', 0,
        'no window holds more than its part');
 
-my $late = grep { $_->{seconds} > 4.3 } @served;
+my $late = grep { $_->{seconds} > ($valgrind ? 6 : 4.3) } @served;
 is($late, 0, 'nobody waited for longer than it may');
 
 # but for those whose turn was due when their patience ended
@@ -257,13 +258,14 @@ is(main::statuses(@answers), '200:2 503:3', 'two more in two seconds');
 === concurrency
 --- config eval
 "location /b/ { $::pass binarize_wait 10s; binarize_budget concurrency=1; }
-location /now/ { $::pass binarize_wait 0; binarize_budget concurrency=1; }"
+location /now/ { $::pass binarize_wait 0; binarize_budget concurrency=1; }
+location = /status { binarize_status prometheus; }"
 --- perl
 get('/b/' . task());
 cloud->post('reset');
 
 my @ids = main::ids(30, delay_ms => 30);
-my @clients = main::line_up('/b/', 0.003, @ids);
+my @clients = main::line_up('/b/', \&main::flights, @ids);
 my @answers = main::answers(@clients);
 
 is(main::statuses(@answers), '200:30', 'all are served');
@@ -588,6 +590,7 @@ location /b/ {
     binarize_wait 9s;
     binarize_budget rate=4r/s;
 }
+location = /status { binarize_status prometheus; }
 --- perl
 get('/b/' . task());
 sleep(0.3);
@@ -595,7 +598,8 @@ cloud->post('reset');
 
 my $id = task();
 cloud->fault($id, { close => 'start', times => 2 });
-my @clients = main::line_up('/b/', 0.01, $id, my @others = main::ids(5));
+my @clients = main::line_up('/b/', \&main::flights, $id,
+                             my @others = main::ids(5));
 my @answers = main::answers(@clients);
 
 is(main::statuses(@answers), '200:6', 'all are served');
