@@ -39,7 +39,7 @@ extern void *__libc_memalign(size_t alignment, size_t size);
 
 
 static starve_t  *starve;
-static char      *name;
+static char       name[2048];
 static int        nwaits;    /* for events: workers do, the master does not */
 
 
@@ -83,14 +83,18 @@ __attribute__((constructor))
 static void
 starve_init(void)
 {
-    int          fd;
-    void        *map, *frame;
+    int    fd;
+    char  *value;
+    void  *map, *frame;
 
-    name = getenv("STARVE_FILE");
+    value = getenv("STARVE_FILE");
 
-    if (name == NULL || strcmp(program_invocation_short_name, "nginx") != 0) {
+    if (value == NULL || strcmp(program_invocation_short_name, "nginx") != 0) {
         return;
     }
+
+    /* nginx writes its titles over the environment */
+    snprintf(name, sizeof(name), "%s", value);
 
     fd = open(name, O_RDWR | O_CLOEXEC);
     if (fd == -1) {
