@@ -34,7 +34,7 @@ $http
 }
 CONF
 
-    my $said = `$nginx -t -p $dir/check/ -c nginx.conf 2>&1`;
+    my $said = `$nginx -t -p $dir/check/ -e $dir/check/x.log -c nginx.conf 2>&1`;
     my $ok = $? == 0 ? 'ok' : 'failed';
 
     $said =~ s/^nginx: //mg;
