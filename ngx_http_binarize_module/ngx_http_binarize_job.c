@@ -13,6 +13,15 @@
      + sizeof(ngx_http_upstream_t) + 1280)
 
 
+/*
+ * Kept in the pool for the end: when nginx has no memory to post the main
+ * request it frees that by its own means, as a client's.
+ */
+#define NGX_HTTP_BINARIZE_JOB_RESERVE                                         \
+    ngx_align(sizeof(ngx_http_posted_request_t) + NGX_ALIGNMENT,              \
+              NGX_POOL_ALIGNMENT)
+
+
 /* r->request_line.data of a job's main request points here */
 static u_char  ngx_http_binarize_job_mark[] = "";
 
@@ -53,7 +62,7 @@ ngx_http_binarize_job_create(ngx_http_binarize_loc_conf_t *conf)
     size = sizeof(ngx_pool_t) + sizeof(*job) + 2 * sizeof(ngx_http_request_t)
            + ngx_http_max_module * sizeof(void *)
            + cmcf->variables.nelts * sizeof(ngx_http_variable_value_t)
-           + NGX_HTTP_BINARIZE_JOB_ROOM;
+           + NGX_HTTP_BINARIZE_JOB_ROOM + NGX_HTTP_BINARIZE_JOB_RESERVE;
 
     pool = ngx_http_binarize_job_pool_create(size, ngx_cycle->log);
     if (pool == NULL) {
@@ -67,6 +76,9 @@ ngx_http_binarize_job_create(ngx_http_binarize_loc_conf_t *conf)
     }
 
     job->pool = pool;
+
+    pool->d.end -= NGX_HTTP_BINARIZE_JOB_RESERVE;
+    job->reserved = 1;
 
     job->log = *ngx_cycle->log;
     job->log.data = job;
@@ -325,6 +337,14 @@ ngx_http_binarize_job_on_subrequest(ngx_http_request_t *r, void *data,
     ngx_http_binarize_job_t  *job = data;
 
     job->rc = rc;
+
+    /* ngx_http_finalize_request() posts the main request next */
+
+    if (job->reserved) {
+        job->reserved = 0;
+        job->pool->d.end += NGX_HTTP_BINARIZE_JOB_RESERVE;
+        job->pool->current = job->pool;
+    }
 
     return NGX_OK;
 }
