@@ -1,13 +1,13 @@
 
 #include "ngx_http_binarize_answer.h"
 #include "core/date.h"
+#include "core/decimal.h"
 
 
 static ngx_int_t ngx_http_binarize_header_cache_status(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result);
 static u_char *ngx_http_binarize_header_hit(u_char *p, ngx_str_t *detail,
     uint64_t expires_ms);
-static u_char *ngx_http_binarize_header_decimal(u_char *p, uint64_t n);
 static ngx_table_elt_t **ngx_http_binarize_header_cache_control_slot(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_binarize_header_vary(ngx_http_request_t *r);
@@ -121,8 +121,6 @@ ngx_http_binarize_header_cache_status(ngx_http_request_t *r,
 }
 
 
-/* without ngx_sprintf(), which would be a tenth of a hit's instructions */
-
 static u_char *
 ngx_http_binarize_header_hit(u_char *p, ngx_str_t *detail,
     uint64_t expires_ms)
@@ -133,28 +131,11 @@ ngx_http_binarize_header_hit(u_char *p, ngx_str_t *detail,
 
     if (expires_ms) {
         p = ngx_cpymem(p, "; ttl=", sizeof("; ttl=") - 1);
-        p = ngx_http_binarize_header_decimal(p,
-                          (expires_ms > ngx_current_msec)
-                          ? (expires_ms - ngx_current_msec) / 1000 : 0);
+        p = binarize_decimal(p, (expires_ms > ngx_current_msec)
+                                ? (expires_ms - ngx_current_msec) / 1000 : 0);
     }
 
     return ngx_cpymem(p, detail->data, detail->len);
-}
-
-
-static u_char *
-ngx_http_binarize_header_decimal(u_char *p, uint64_t n)
-{
-    u_char  *digit, digits[NGX_INT64_LEN];
-
-    digit = digits + NGX_INT64_LEN;
-
-    do {
-        *--digit = (u_char) ('0' + n % 10);
-        n /= 10;
-    } while (n);
-
-    return ngx_cpymem(p, digit, digits + NGX_INT64_LEN - digit);
 }
 
 

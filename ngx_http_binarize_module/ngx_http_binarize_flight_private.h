@@ -13,7 +13,11 @@
 void ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight);
 
 
-/* _landing.c: answers the requests in a queue, which may end others */
+/* _landing.c: moves the waiters that do not stay to a queue */
+void ngx_http_binarize_flight_divide(ngx_http_binarize_flight_t *flight,
+    ngx_uint_t (*stays)(ngx_http_binarize_ctx_t *ctx), ngx_queue_t *others);
+
+/* answers the requests in a queue, which may end others */
 void ngx_http_binarize_flight_answer_all(ngx_http_binarize_flight_t *flight,
     ngx_queue_t *answered, ngx_http_binarize_result_t *result);
 

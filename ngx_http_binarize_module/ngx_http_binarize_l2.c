@@ -39,8 +39,6 @@ typedef struct {
 } ngx_http_binarize_l2_put_t;
 
 
-static size_t ngx_http_binarize_l2_key_size(ngx_http_binarize_redis_t *redis,
-    ngx_str_t *ns);
 static u_char *ngx_http_binarize_l2_key(ngx_http_binarize_redis_t *redis,
     ngx_str_t *ns, u_char *guid, u_char *p);
 static void ngx_http_binarize_l2_on_pttl(void *data, ngx_int_t rc,
@@ -167,11 +165,13 @@ ngx_http_binarize_l2_free(void *owner)
 }
 
 
-static size_t
+size_t
 ngx_http_binarize_l2_key_size(ngx_http_binarize_redis_t *redis, ngx_str_t *ns)
 {
-    return ngx_http_binarize_redis_prefix(redis)->len + ns->len + 1
-           + BINARIZE_GUID_SIZE;
+    return ngx_http_binarize_redis_prefix(redis)->len + ns->len
+           + BINARIZE_GUID_SIZE + sizeof("{:}:") - 1
+           + ngx_max(sizeof(NGX_HTTP_BINARIZE_L2_LEASE),
+                     sizeof(NGX_HTTP_BINARIZE_L2_STATE)) - 1;
 }
 
 
@@ -188,6 +188,30 @@ ngx_http_binarize_l2_key(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
     *p++ = ':';
 
     return ngx_cpymem(p, guid, BINARIZE_GUID_SIZE);
+}
+
+
+void
+ngx_http_binarize_l2_key_beside(ngx_http_binarize_redis_t *redis,
+    ngx_str_t *ns, u_char *guid, const char *name, ngx_str_t *key,
+    ngx_str_t *result)
+{
+    u_char  *p;
+
+    p = key->data;
+    *p++ = '{';
+    p = ngx_http_binarize_l2_key(redis, ns, guid, p);
+
+    if (result) {
+        result->data = key->data + 1;
+        result->len = p - result->data;
+    }
+
+    *p++ = '}';
+    *p++ = ':';
+    p = ngx_cpymem(p, name, ngx_strlen(name));
+
+    key->len = p - key->data;
 }
 
 

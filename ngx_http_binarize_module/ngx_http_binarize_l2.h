@@ -64,6 +64,22 @@ ngx_int_t ngx_http_binarize_l2_put(ngx_http_binarize_redis_t *redis,
  * Between nodes, _l2_nodes.c.
  */
 
+/* keys of an id, kept by the node of a cluster that keeps the result */
+#define NGX_HTTP_BINARIZE_L2_LEASE  "lease"
+#define NGX_HTTP_BINARIZE_L2_STATE  "state"
+
+/* what any key of an id takes at most, bytes */
+size_t ngx_http_binarize_l2_key_size(ngx_http_binarize_redis_t *redis,
+    ngx_str_t *ns);
+
+/*
+ * Writes {<result key>}:<name> to key->data, which has room for it, and sets
+ * key->len.  result, unless NULL, becomes the result's key, a part of it.
+ */
+void ngx_http_binarize_l2_key_beside(ngx_http_binarize_redis_t *redis,
+    ngx_str_t *ns, u_char *guid, const char *name, ngx_str_t *key,
+    ngx_str_t *result);
+
 /* pid and random: nobody else's on any node */
 #define NGX_HTTP_BINARIZE_L2_TOKEN  32
 

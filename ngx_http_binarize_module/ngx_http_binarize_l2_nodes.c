@@ -31,6 +31,7 @@ struct ngx_http_binarize_l2_lease_s {
 
     u_char                                token[NGX_HTTP_BINARIZE_L2_TOKEN];
     ngx_str_t                             key;       /* after this structure */
+    ngx_str_t                             result;    /* a part of key */
 };
 
 
@@ -123,14 +124,10 @@ static ngx_http_binarize_l2_lease_t *
 ngx_http_binarize_l2_lease_create(ngx_http_binarize_redis_t *redis,
     ngx_str_t *ns, u_char *guid)
 {
-    ngx_str_t                     *prefix;
     ngx_http_binarize_l2_lease_t  *lease;
 
-    prefix = ngx_http_binarize_redis_prefix(redis);
-
     lease = ngx_alloc(sizeof(ngx_http_binarize_l2_lease_t)
-                      + sizeof("{:}:lease") - 1 + prefix->len + ns->len
-                      + BINARIZE_GUID_SIZE,
+                      + ngx_http_binarize_l2_key_size(redis, ns),
                       ngx_cycle->log);
     if (lease == NULL) {
         return NULL;
@@ -142,9 +139,9 @@ ngx_http_binarize_l2_lease_create(ngx_http_binarize_redis_t *redis,
     lease->call.data = lease;
 
     lease->key.data = (u_char *) (lease + 1);
-    lease->key.len = ngx_sprintf(lease->key.data, "{%V%V:%*s}:lease", prefix,
-                                 ns, (size_t) BINARIZE_GUID_SIZE, guid)
-                     - lease->key.data;
+    ngx_http_binarize_l2_key_beside(redis, ns, guid,
+                                    NGX_HTTP_BINARIZE_L2_LEASE, &lease->key,
+                                    &lease->result);
 
     return lease;
 }
@@ -254,9 +251,8 @@ ngx_http_binarize_l2_lease_give_back(ngx_http_binarize_l2_lease_t *lease)
 
     if (lease->landed) {
         /* <ns>:<guid>, as in the key */
-        args[3].data = lease->key.data + 1 + prefix->len;
-        args[3].len = lease->key.len - 1 - prefix->len
-                      - (sizeof("}:lease") - 1);
+        args[3].data = lease->result.data + prefix->len;
+        args[3].len = lease->result.len - prefix->len;
     }
 
     /* if Redis is away the lease ends by itself */

@@ -44,7 +44,7 @@ ngx_http_binarize_l2_purge(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
 
     prefix = ngx_http_binarize_redis_prefix(redis);
 
-    size = prefix->len + ns->len + BINARIZE_GUID_SIZE + sizeof("{:}:state")
+    size = ngx_http_binarize_l2_key_size(redis, ns)
            + NGX_HTTP_BINARIZE_L2_NODE
            + sizeof(NGX_HTTP_BINARIZE_L2_PURGE_MESSAGE);
 
@@ -63,14 +63,9 @@ ngx_http_binarize_l2_purge(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
 
     ngx_str_set(&args[0], "DEL");
     args[2].data = p;
-    args[2].len = ngx_sprintf(p, "{%V%V:%*s}:state", prefix, ns,
-                              (size_t) BINARIZE_GUID_SIZE, guid)
-                  - p;
-
-    /* inside the braces */
-
-    args[1].data = p + 1;
-    args[1].len = args[2].len - (sizeof("{}:state") - 1);
+    ngx_http_binarize_l2_key_beside(redis, ns, guid,
+                                    NGX_HTTP_BINARIZE_L2_STATE, &args[2],
+                                    &args[1]);
 
     if (ngx_http_binarize_l2_purge_command(purge, &purge->del,
                                            ngx_http_binarize_l2_on_del, 3,

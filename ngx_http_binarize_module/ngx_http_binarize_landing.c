@@ -59,9 +59,8 @@ void
 ngx_http_binarize_flight_land_pending(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result)
 {
-    ngx_queue_t              *q, *next, answered;
-    ngx_msec_int_t            left_ms;
-    ngx_http_binarize_ctx_t  *ctx;
+    ngx_queue_t     answered;
+    ngx_msec_int_t  left_ms;
 
     if (flight->pending) {
         ngx_http_binarize_result_release(flight->pending);
@@ -78,7 +77,20 @@ ngx_http_binarize_flight_land_pending(ngx_http_binarize_flight_t *flight,
     left_ms = (ngx_msec_int_t) (result->expires_ms - ngx_current_msec);
     ngx_add_timer(&flight->event, (ngx_msec_t) ngx_max(left_ms, 1));
 
-    ngx_queue_init(&answered);
+    ngx_http_binarize_flight_divide(flight, ngx_http_binarize_flight_patient,
+                                    &answered);
+    ngx_http_binarize_flight_answer_all(flight, &answered, result);
+}
+
+
+void
+ngx_http_binarize_flight_divide(ngx_http_binarize_flight_t *flight,
+    ngx_uint_t (*stays)(ngx_http_binarize_ctx_t *ctx), ngx_queue_t *others)
+{
+    ngx_queue_t              *q, *next;
+    ngx_http_binarize_ctx_t  *ctx;
+
+    ngx_queue_init(others);
 
     for (q = ngx_queue_head(&flight->waiters);
          q != ngx_queue_sentinel(&flight->waiters);
@@ -87,13 +99,11 @@ ngx_http_binarize_flight_land_pending(ngx_http_binarize_flight_t *flight,
         next = ngx_queue_next(q);
         ctx = ngx_queue_data(q, ngx_http_binarize_ctx_t, queue);
 
-        if (!ngx_http_binarize_flight_patient(ctx)) {
+        if (!stays(ctx)) {
             ngx_queue_remove(q);
-            ngx_queue_insert_tail(&answered, q);
+            ngx_queue_insert_tail(others, q);
         }
     }
-
-    ngx_http_binarize_flight_answer_all(flight, &answered, result);
 }
 
 

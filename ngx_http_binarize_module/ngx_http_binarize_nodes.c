@@ -31,8 +31,8 @@ static ngx_int_t ngx_http_binarize_nodes_command(
     ngx_str_t *key);
 static void ngx_http_binarize_nodes_answered(
     ngx_http_binarize_nodes_ask_t *ask);
-static u_char *ngx_http_binarize_nodes_state_key(
-    ngx_http_binarize_flight_t *flight, size_t *size);
+static void ngx_http_binarize_nodes_state_key(
+    ngx_http_binarize_flight_t *flight, ngx_str_t *key, ngx_str_t *result);
 static void ngx_http_binarize_nodes_on_state(void *data, ngx_int_t rc,
     redisReply *reply);
 static void ngx_http_binarize_nodes_on_ttl(void *data, ngx_int_t rc,
@@ -156,17 +156,12 @@ ngx_http_binarize_nodes_ask_behind(ngx_http_binarize_flight_t *flight)
     ngx_http_binarize_nodes_ask_t  *ask;
 
     rc = NGX_ERROR;
-    state.data = ngx_http_binarize_nodes_state_key(flight, &state.len);
+    ngx_http_binarize_nodes_state_key(flight, &state, &result);
     ask = ngx_calloc(sizeof(*ask), flight->log);
 
     if (state.data == NULL || ask == NULL) {
         goto failed;
     }
-
-    /* inside the braces */
-
-    result.data = state.data + 1;
-    result.len = state.len - 1 - (sizeof("}:state") - 1);
 
     ask->flight = flight;
     ask->get.reply_max = BINARIZE_ENVELOPE_MAX_SIZE + BINARIZE_STATE_HEAD_SIZE;
@@ -243,28 +238,28 @@ ngx_http_binarize_nodes_command(ngx_http_binarize_nodes_ask_t *ask,
 }
 
 
-/* for ngx_free(): a flight may last for many polls */
+/*
+ * key->data is for ngx_free(), as a flight may last for many polls, and NULL
+ * without memory.
+ */
 
-static u_char *
+static void
 ngx_http_binarize_nodes_state_key(ngx_http_binarize_flight_t *flight,
-    size_t *size)
+    ngx_str_t *key, ngx_str_t *result)
 {
-    u_char     *key, *p;
-    ngx_str_t  *prefix;
+    ngx_http_binarize_loc_conf_t  *conf;
 
-    prefix = ngx_http_binarize_redis_prefix(flight->conf->redis);
+    conf = flight->conf;
 
-    key = ngx_alloc(prefix->len + flight->conf->ns.len + BINARIZE_GUID_SIZE
-                    + sizeof("{:}:state"), flight->log);
-    if (key == NULL) {
-        return NULL;
+    key->data = ngx_alloc(ngx_http_binarize_l2_key_size(conf->redis,
+                                                        &conf->ns),
+                          flight->log);
+    if (key->data == NULL) {
+        return;
     }
 
-    p = ngx_sprintf(key, "{%V%V:%*s}:state", prefix, &flight->conf->ns,
-                    (size_t) BINARIZE_GUID_SIZE, flight->guid);
-    *size = p - key;
-
-    return key;
+    ngx_http_binarize_l2_key_beside(conf->redis, &conf->ns, flight->guid,
+                                    NGX_HTTP_BINARIZE_L2_STATE, key, result);
 }
 
 
@@ -521,6 +516,7 @@ ngx_http_binarize_nodes_tell(ngx_http_binarize_flight_t *flight,
 {
     u_char                          px[NGX_INT_T_LEN], *value;
     size_t                          lens[5], size;
+    ngx_str_t                       key;
     const char                     *argv[5];
     binarize_state_t                state;
     ngx_http_binarize_redis_call_t *call;
@@ -535,13 +531,13 @@ ngx_http_binarize_nodes_tell(ngx_http_binarize_flight_t *flight,
     size = binarize_state_write(head, &state);
 
     value = ngx_alloc(size + result->doc.len, flight->log);
-    argv[1] = (char *) ngx_http_binarize_nodes_state_key(flight, &lens[1]);
+    ngx_http_binarize_nodes_state_key(flight, &key, NULL);
 
     /* the call outlives the flight */
 
     call = ngx_calloc(sizeof(*call), flight->log);
 
-    if (call == NULL || value == NULL || argv[1] == NULL) {
+    if (call == NULL || value == NULL || key.data == NULL) {
         goto failed;
     }
 
@@ -553,6 +549,8 @@ ngx_http_binarize_nodes_tell(ngx_http_binarize_flight_t *flight,
 
     argv[0] = "SET";
     lens[0] = 3;
+    argv[1] = (char *) key.data;
+    lens[1] = key.len;
     argv[2] = (char *) value;
     lens[2] = size + result->doc.len;
     argv[3] = "PX";
@@ -580,8 +578,8 @@ failed:
         ngx_free(value);
     }
 
-    if (argv[1]) {
-        ngx_free((void *) argv[1]);
+    if (key.data) {
+        ngx_free(key.data);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <ngx_event.h>
 #include <hiredis/async.h>
 #include "ngx_http_binarize_redis_adapter_private.h"
+#include "core/decimal.h"
 
 
 /* a turn of the event loop sends no more on one connection */
@@ -180,22 +181,11 @@ ngx_http_binarize_redis_adapter_queue_body(
 }
 
 
-/* the most frequent format of all */
-
 static u_char *
 ngx_http_binarize_redis_adapter_number(u_char *p, u_char type, size_t n)
 {
-    u_char  digits[NGX_INT64_LEN], *d;
-
-    d = digits + NGX_INT64_LEN;
-
-    do {
-        *--d = (u_char) ('0' + n % 10);
-        n /= 10;
-    } while (n);
-
     *p++ = type;
-    p = ngx_cpymem(p, d, digits + NGX_INT64_LEN - d);
+    p = binarize_decimal(p, n);
     *p++ = CR;
     *p++ = LF;
 

@@ -56,8 +56,7 @@ ngx_http_binarize_flight_deserted(ngx_http_binarize_flight_t *flight)
 void
 ngx_http_binarize_flight_await_turn(ngx_http_binarize_flight_t *flight)
 {
-    ngx_queue_t                 *q, *next, answered;
-    ngx_http_binarize_ctx_t     *ctx;
+    ngx_queue_t                  answered;
     ngx_http_binarize_result_t  *result;
 
     flight->queued = 1;
@@ -68,20 +67,8 @@ ngx_http_binarize_flight_await_turn(ngx_http_binarize_flight_t *flight)
         ngx_http_binarize_flight_show_turn(flight);
     }
 
-    ngx_queue_init(&answered);
-
-    for (q = ngx_queue_head(&flight->waiters);
-         q != ngx_queue_sentinel(&flight->waiters);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-        ctx = ngx_queue_data(q, ngx_http_binarize_ctx_t, queue);
-
-        if (!ngx_http_binarize_flight_queue(ctx)) {
-            ngx_queue_remove(q);
-            ngx_queue_insert_tail(&answered, q);
-        }
-    }
+    ngx_http_binarize_flight_divide(flight, ngx_http_binarize_flight_queue,
+                                    &answered);
 
     if (ngx_queue_empty(&answered)) {
         ngx_http_binarize_flight_idle(flight);

@@ -5,7 +5,6 @@ use lib "$FindBin::Bin/lib";
 # long (12); CHAOS_SEED: of what happens (any).
 
 use Digest::SHA qw(sha256_hex);
-use JSON::PP;
 use Time::HiRes qw(sleep time);
 
 use Binarize;
@@ -76,12 +75,6 @@ sub client {
     $client->{rate} = 200_000 + int(rand(2_000_000)) if rand() < 0.1;
 
     return $client;
-}
-
-sub status {
-    my $answer = get('/json');
-    my $status = eval { decode_json($answer->{body}) } or return;
-    return $status->{zones}[0];
 }
 
 sub torment {
@@ -169,26 +162,9 @@ is_deeply(tally(sub { $_[0]{status} == 200 && !$_[0]{wrong}
 cmp_ok(time() - $at, '<', $valgrind ? 30 : 5, 'nor slow');
 
 # the old workers have gone, and left nothing behind
-my $status;
+zone_is_clean();
 
-until_true {
-    $status = main::status();
-    $status && !grep { $status->{$_} } qw(l1_building_entries
-                                          l1_zombie_entries
-                                          l1_pinned_entries)
-} 10;
-
-is($status->{$_}, 0, $_) for qw(l1_building_entries l1_building_bytes
-                                l1_zombie_entries l1_zombie_bytes
-                                l1_pinned_entries waiting_requests);
-
-my $used = 0;
-$used += $_ for values %{ $status->{l1_used_bytes} };
-
-is($used + $status->{l1_free_bytes}, $status->{l1_blocks_bytes},
-   'every block is used or free');
-is_deeply([grep { $status->{flights}{$_} } keys %{ $status->{flights} }], [],
-          'nobody flies');
+my $status = zone_status();
 note("$status->{l1_recoveries} recoveries, $status->{l1_dropped} entries "
      . "dropped, $status->{flight_takeovers} takeovers");
 

@@ -13,9 +13,6 @@ BEGIN {
     }
 }
 
-use Digest::SHA qw(sha256_hex);
-use JSON::PP;
-use Time::HiRes qw(sleep time);
 
 use Binarize;
 
@@ -29,17 +26,13 @@ our @counts = $ENV{STARVE_ALL} ? (1, 3, 1_000_000) : (1, 1_000_000);
 our $redis = redis_server();
 $ENV{TEST_NGINX_REDIS} = "127.0.0.1:$redis->{port}";
 
-our $control = "$dir/starve";
+our $control = "$dir/starved";
 file_write($control, pack('q3', 0, 0, 0));
 
-if (system('cc', '-O2', '-shared', '-fPIC', '-o', "$dir/starve.so",
-           "$FindBin::Bin/lib/starve.c") != 0)
-{
-    die "starve.c does not compile\n";
-}
+my $library = compile('starve.c', '-shared', '-fPIC');
 
 $ENV{STARVE_FILE} = $control;
-$ENV{LD_PRELOAD} = $Test::Nginx::Util::ld_preload = "$dir/starve.so";
+$ENV{LD_PRELOAD} = $Test::Nginx::Util::ld_preload = $library;
 
 our $http = <<'CONFIG';
     binarize_credentials $TEST_NGINX_CREDENTIALS;
@@ -81,12 +74,6 @@ sub disarm {
 
     arm(0, 0);
     return $failed;
-}
-
-sub status {
-    my $answer = Binarize::get('/json');
-    my $status = eval { decode_json($answer->{body}) } or return;
-    return $status->{zones}[0];
 }
 
 # What failed since it was asked last, and whether a worker crashed over it;
@@ -160,31 +147,6 @@ sub served {
     return;
 }
 
-# Nothing is left in the zone of what failed.
-sub clean {
-    my $status;
-
-    Binarize::until_true {
-        $status = status();
-        $status && !grep { $status->{$_} } qw(l1_building_entries
-                                              l1_zombie_entries
-                                              l1_pinned_entries
-                                              waiting_requests)
-    } 10;
-
-    Test::More::is($status->{$_}, 0, $_)
-        for qw(l1_building_entries l1_building_bytes l1_zombie_entries
-               l1_zombie_bytes l1_pinned_entries waiting_requests);
-
-    my $used = 0;
-    $used += $_ for values %{ $status->{l1_used_bytes} };
-
-    Test::More::is($used + $status->{l1_free_bytes}, $status->{l1_blocks_bytes},
-                   'every block is used or free');
-    Test::More::is_deeply([grep { $status->{flights}{$_} }
-                           keys %{ $status->{flights} }], [], 'nobody flies');
-}
-
 run_file();
 delete $ENV{LD_PRELOAD};
 
@@ -209,7 +171,7 @@ for my $count (@main::counts) {
     }
 }
 
-main::clean();
+zone_is_clean();
 
 
 === with a new token
@@ -223,7 +185,7 @@ for my $count ($ENV{STARVE_ALL} ? @main::counts : 1) {
         sub { main::served("/b/$_[-1]", $_[-1]) });
 }
 
-main::clean();
+zone_is_clean();
 
 
 === from the zone, and from Redis
@@ -253,7 +215,7 @@ for my $count (@main::counts) {
 }
 
 is(fetches($id), 1, 'no call for what is kept');
-main::clean();
+zone_is_clean();
 
 
 === waiting for it together
@@ -275,7 +237,7 @@ for my $count (@main::counts) {
     }
 }
 
-main::clean();
+zone_is_clean();
 
 
 === a Redis that has to be connected to
@@ -291,7 +253,7 @@ for my $count (@main::counts) {
         sub { main::served("/redis/$_[-1]", $_[-1], 'deskewimage') });
 }
 
-main::clean();
+zone_is_clean();
 
 
 === the status page

@@ -2,9 +2,8 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Digest::SHA qw(sha256_hex);
-use JSON::PP;
 use List::Util qw(max min);
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 use Binarize;
 
@@ -54,34 +53,11 @@ our $http = <<'CONFIG' . $config . "    }\n";
         listen 127.0.0.1:$TEST_NGINX_PORT2 sndbuf=16k;
 CONFIG
 
-sub status {
-    my ($name) = @_;
-    my $status = decode_json(get('/json')->{body});
-    my ($zone) = grep { $_->{name} eq $name } @{ $status->{zones} };
-    return $zone;
-}
-
 sub entries {
-    return status(@_)->{l1_entries}{result};
+    return zone_status(@_)->{l1_entries}{result};
 }
 
 # What every test leaves behind.
-sub is_clean {
-    my ($name) = @_;
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my @what = qw(l1_building_entries l1_zombie_entries l1_pinned_entries
-                  waiting_requests);
-    my $status;
-
-    until_true {
-        $status = status($name);
-        !grep { $status->{$_} } @what
-    } 5;
-
-    is(join(', ', map { "$_ $status->{$_}" } grep { $status->{$_} } @what), '',
-       'nothing is held');
-}
-
 # Reloads, and waits until the new workers alone take requests; the old ones
 # may have work left.
 sub reload {
@@ -140,11 +116,11 @@ sub churn {
 # each one, once some had to go.
 sub fill {
     my ($name, $most, $done) = @_;
-    my $size = status($name)->{zone_size_bytes};
+    my $size = zone_status($name)->{zone_size_bytes};
     my @shares;
 
     push @$done, churn("/$name/", 10 * $size, 1024, $most, 0, sub {
-        my $status = status($name);
+        my $status = zone_status($name);
 
         push @shares, $status->{l1_used_bytes}{result} / $size
             if $status->{l1_evictions}{result};
@@ -172,7 +148,7 @@ sub had {
         die "wrong length\n" if length($answer->{body}) != $length;
     }
 
-    return $live / status($name)->{zone_size_bytes};
+    return $live / zone_status($name)->{zone_size_bytes};
 }
 
 run_file();
@@ -223,7 +199,7 @@ sleep(0.3);
 main::configure('one:8m', 'one:9m');
 main::reload();
 
-is(main::status('one')->{zone_size_bytes}, 9 * 1048576, 'it has a new size');
+is(zone_status('one')->{zone_size_bytes}, 9 * 1048576, 'it has a new size');
 is(main::entries('one'), 0, 'and is empty');
 is(get("/two/$id")->source, 'l1', 'the other one is not');
 is(get("/one/$id")->source, 'stored', 'fetched again');
@@ -232,8 +208,8 @@ is(($slow->answers())[0]{sha}, $sha, 'the old worker has sent all of it');
 
 main::configure('one:9m', 'one:8m');
 main::reload();
-is(main::status('one')->{zone_size_bytes}, 8 * 1048576, 'and back');
-main::is_clean($_) for 'one', 'two';
+is(zone_status('one')->{zone_size_bytes}, 8 * 1048576, 'and back');
+zone_is_clean($_) for 'one', 'two';
 
 
 === zones and namespaces are apart
@@ -269,12 +245,8 @@ for (['one', 1024, 1 .. 3], ['mid', 2048, 4], ['big', 4096, 5]) {
            0, "$name is full of live entries at every moment, $seed");
     }
 
-    my $status = main::status($name);
-    is($status->{l1_used_bytes}{result} + $status->{l1_free_bytes},
-       $status->{l1_blocks_bytes}, 'every block is used or free');
-
     cmp_ok(main::had($name, @done), '>=', 0.85, 'they can be had');
-    main::is_clean($name);
+    zone_is_clean($name);
 }
 
 
@@ -285,7 +257,7 @@ for (['one', 1024, 1 .. 3], ['mid', 2048, 4], ['big', 4096, 5]) {
 srand(6);
 main::churn('/one/', 12 * 1048576, 1024, 1048576);
 
-my $before = main::status('one');
+my $before = zone_status('one');
 
 cmp_ok($before->{l1_evictions}{result}, '>', 0, 'some had to go');
 
@@ -295,12 +267,12 @@ for my $framing (qw(length chunked close)) {
     answer_is(get("/one/$id"), [200, body => cloud->result($id)], $framing);
 }
 
-my $status = main::status('one');
+my $status = zone_status('one');
 
 is_deeply([@$status{qw(l1_entries l1_used_bytes l1_evictions)}],
           [@$before{qw(l1_entries l1_used_bytes l1_evictions)}],
           'nobody made room');
-main::is_clean('one');
+zone_is_clean('one');
 
 
 === who reads slowly gets what he began with
@@ -323,11 +295,11 @@ my $slow = main::slowly(
     { uri => "/one/$ids[2]", tag => 'left', rate => 10_000, leave => 1500 });
 
 sleep(0.2);
-cmp_ok(main::status('one')->{l1_pinned_entries}, '>=', 2, 'they are pinned');
+cmp_ok(zone_status('one')->{l1_pinned_entries}, '>=', 2, 'they are pinned');
 
 main::churn('/one/', 24 * 1048576, 20_000, 600_000, 3);
 
-my $status = main::status('one');
+my $status = zone_status('one');
 
 cmp_ok($status->{l1_zombie_entries} + $status->{l1_pinned_entries}, '>=', 1,
        'they still are, while others came and went');
@@ -336,7 +308,7 @@ my %answer = map { $_->{tag} => $_ } $slow->answers();
 
 is($answer{$_}{sha}, $sha{$_}, 'every byte is right') for sort keys %sha;
 is($answer{left}{fate}, 'left', 'one has left');
-main::is_clean('one');
+zone_is_clean('one');
 
 
 === all of it is being read
@@ -367,7 +339,7 @@ is(get("/two/$missing")->{status}, 404, 'one that is missing, too');
 
 is_deeply(tally(sub { $_[0]{sha} eq $sha{$_[0]{tag}} }, $slow->answers()),
           { 1 => 5 }, 'the slow ones get every byte');
-main::is_clean('two');
+zone_is_clean('two');
 
 my $later = task(size => 700_000);
 
@@ -388,7 +360,7 @@ for my $exiting (0, 1) {
     my $crowd = main::slowly({ uri => "/one/$id", rate => 20_000 },
                              { uri => "/one/$half" });
     my $status = until_true {
-        my $status = main::status('one');
+        my $status = zone_status('one');
         $status->{l1_pinned_entries} && $status->{l1_building_entries}
             && $status;
     };
@@ -403,7 +375,7 @@ for my $exiting (0, 1) {
 
     ok(until_true(sub { !grep { Binarize::alive($_) } @workers }),
        $exiting ? 'they die on their way out' : 'they die');
-    main::is_clean('one');
+    zone_is_clean('one');
 
     answer_is(get("/one/$id"), [200, body => cloud->result($id),
               'Cache-Status' => qr/detail=l1/], 'it is still there');

@@ -1,6 +1,7 @@
 
 #include <string.h>
 
+#include "decimal.h"
 #include "envelope.h"
 #include "png.h"
 #include "record.h"
@@ -70,30 +71,19 @@ binarize_record_read(const binarize_span_t values[5],
 size_t
 binarize_record_stored(int64_t stored, char text[BINARIZE_STORED_SIZE])
 {
-    char      digits[BINARIZE_STORED_SIZE];
-    size_t    n, size;
-    uint64_t  value;
+    unsigned char  *p;
 
-    value = stored < 0 ? 0 - (uint64_t) stored : (uint64_t) stored;
-    size = 0;
-    n = 0;
-
-    do {
-        digits[n++] = (char) ('0' + value % 10);
-        value /= 10;
-    } while (value);
+    p = (unsigned char *) text;
 
     if (stored < 0) {
-        text[size++] = '-';
+        *p++ = '-';
     }
 
-    while (n) {
-        text[size++] = digits[--n];
-    }
+    p = binarize_decimal(p, stored < 0 ? 0 - (uint64_t) stored
+                                       : (uint64_t) stored);
+    *p = '\0';
 
-    text[size] = '\0';
-
-    return size;
+    return (size_t) ((char *) p - text);
 }
 
 

@@ -98,7 +98,7 @@ use Test::Nginx::Socket 'no_plan';
 our @EXPORT = qw(cloud redis_server node answer_is problem_is get begin crowd
     tally guid task fetches until_true file_write file_read nginx_pid nginx_workers
     nginx_signal nginx_reload nginx_stop nginx_start nginx_restart error_log
-    logged run_file
+    logged zone_status zone_is_clean compile run_file
     secret tolerate $dir $port $patience $valgrind);
 
 our @secrets;
@@ -441,6 +441,57 @@ sub logged {
         or Test::More::diag("nothing like $pattern in\n", map { "$_\n" }
                             grep { /\[(?:warn|error|crit|alert|emerg)\]/ }
                             split /\n/, error_log());
+}
+
+# What /json, a location with "binarize_status json", says of the zone, by
+# default the first; undef if it says nothing.
+sub zone_status {
+    my ($name) = @_;
+    my $status = eval { get('/json')->json() } or return;
+    my ($zone) = grep { !defined $name || $_->{name} eq $name }
+                      @{ $status->{zones} };
+    return $zone;
+}
+
+# Three tests: nothing is left in the zone of who went, or goes soon.
+sub zone_is_clean {
+    my ($name) = @_;
+    my $of = defined $name ? " in $name" : '';
+    my @what = qw(l1_building_entries l1_building_bytes l1_zombie_entries
+                  l1_zombie_bytes l1_pinned_entries waiting_requests);
+    my $status;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    until_true {
+        $status = zone_status($name);
+        $status && !grep { $status->{$_} } @what
+    };
+
+    Test::More::is(join(', ', map { "$_ $status->{$_}" }
+                              grep { $status->{$_} } @what),
+                   '', "nothing is held$of");
+
+    my $used = 0;
+    $used += $_ for values %{ $status->{l1_used_bytes} };
+
+    Test::More::is($used + $status->{l1_free_bytes}, $status->{l1_blocks_bytes},
+                   "every block is used or free$of");
+    Test::More::is_deeply([grep { $status->{flights}{$_} }
+                                keys %{ $status->{flights} }],
+                          [], "nobody flies$of");
+}
+
+# Compiles a C file of t/lib into the test's directory, returns its path there.
+sub compile {
+    my ($file, @options) = @_;
+    my ($name) = $file =~ /^(\w+)\.c$/;
+    my @cc = split(' ', $ENV{CC} // 'cc');
+
+    system(@cc, '-O2', '-o', "$dir/$name", "$top/t/lib/$file", @options) == 0
+        or die "$file does not compile\n";
+
+    return "$dir/$name";
 }
 
 # Test::Nginx removes the log of a block before the next one.

@@ -5,7 +5,6 @@ package Binarize::Crowd;
 use strict;
 use warnings;
 
-use File::Basename qw(dirname);
 use IPC::Open2;
 use Time::HiRes qw(time);
 
@@ -121,15 +120,7 @@ sub stop {
 }
 
 sub binary {
-    return $binary if $binary;
-
-    my $source = dirname(dirname(__FILE__)) . '/crowd.c';
-    my $target = "$Binarize::dir/crowd";
-
-    system($ENV{CC} // 'cc', '-O2', '-o', $target, $source, '-lcrypto') == 0
-        or die "crowd.c does not compile\n";
-
-    return $binary = $target;
+    return $binary //= Binarize::compile('crowd.c', '-lcrypto');
 }
 
 1;
