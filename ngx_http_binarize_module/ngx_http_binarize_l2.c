@@ -328,6 +328,10 @@ ngx_http_binarize_l2_read(ngx_http_binarize_l2_op_t *op, redisReply *reply)
         if (r->type == REDIS_REPLY_STRING) {
             values[i].data = (u_char *) r->str;
             values[i].size = r->len;
+
+        } else if (r->type != REDIS_REPLY_NIL) {
+            ngx_http_binarize_redis_confused(op->redis);
+            return NGX_ERROR;
         }
     }
 

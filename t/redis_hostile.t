@@ -137,7 +137,7 @@ our %servers = (
         hmget("*5\r\n:abc\r\n")],
     bare_line_feed => [qr/bad line end/,
         hmget("+abc\n+def\r\n")],
-    nested => [qr/refuses to write/,
+    nested => [qr/make no sense/,
         hmget("*5\r\n*2\r\n\$5\r\nhello\r\n:1\r\n\$-1\r\n*0\r\n*-1\r\n"
               . "+x\r\n")],
     bad_end => [qr/bad string end/,
