@@ -282,9 +282,8 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
     if (result) {
-        result->source = flight->followed
-                         ? NGX_HTTP_BINARIZE_COLLAPSED
-                         : ngx_http_binarize_result_hit(result);
+        result->source = ngx_http_binarize_flight_source(flight,
+                                        ngx_http_binarize_result_hit(result));
 
         if (ngx_http_binarize_flight_waits(flight, result)) {
             ngx_http_binarize_flight_land_pending(flight, result);
@@ -309,6 +308,15 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
 
     ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_LED);
     ngx_http_binarize_lead(flight);
+}
+
+
+ngx_http_binarize_source_e
+ngx_http_binarize_flight_source(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_source_e hit)
+{
+    return (flight->followed || flight->pending) ? NGX_HTTP_BINARIZE_COLLAPSED
+                                                 : hit;
 }
 
 

@@ -126,8 +126,8 @@ ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
         return;
     }
 
-    result->source = flight->followed ? NGX_HTTP_BINARIZE_COLLAPSED
-                                      : NGX_HTTP_BINARIZE_REDIS;
+    result->source = ngx_http_binarize_flight_source(flight,
+                                                     NGX_HTTP_BINARIZE_REDIS);
 
     if (ttl_ms > 0) {
         result->expires_ms = ngx_current_msec + ttl_ms;

@@ -87,6 +87,13 @@ void ngx_http_binarize_flight_slots(ngx_http_binarize_shm_flight_t *sf,
 ngx_uint_t ngx_http_binarize_flight_has_followers(
     ngx_http_binarize_flight_t *flight);
 
+/*
+ * The source of what was found, not fetched: a hit, unless the flight had
+ * waited, so that it was fetched for it, too.
+ */
+ngx_http_binarize_source_e ngx_http_binarize_flight_source(
+    ngx_http_binarize_flight_t *flight, ngx_http_binarize_source_e hit);
+
 /* 1 if the result is none yet: who has time left waits on */
 ngx_uint_t ngx_http_binarize_flight_waits(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result);

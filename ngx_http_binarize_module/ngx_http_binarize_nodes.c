@@ -366,9 +366,8 @@ ngx_http_binarize_nodes_decide(ngx_http_binarize_flight_t *flight)
     }
 
     if (result) {
-        result->source = flight->followed
-                         ? NGX_HTTP_BINARIZE_COLLAPSED
-                         : ngx_http_binarize_result_hit(result);
+        result->source = ngx_http_binarize_flight_source(flight,
+                                        ngx_http_binarize_result_hit(result));
 
         ngx_http_binarize_keep_state(flight, result, flight->state_repeat);
         ngx_http_binarize_flight_release(flight);

@@ -197,7 +197,7 @@ my @workers = nginx_workers();
 my $without = sub {
     my ($worker, $location, $n) = @_;
 
-    kill('STOP', $worker);
+    freeze($worker);
     my @begun = main::line_up($location, \&main::flights, main::ids($n));
     kill('CONT', $worker);
     return @begun;

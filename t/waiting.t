@@ -306,6 +306,29 @@ sleep(1.2);
 is(fetches($fresh), 1, 'nobody ever waited');
 
 
+=== one worker asks, another one's request waits
+--- http_config eval: $::http
+--- config eval
+"$::config location = /json { binarize_status json; }"
+--- perl
+my ($one, $other) = nginx_workers();
+my $id = task(pending => 1);
+
+freeze($other);
+my $first = begin("/wait/$id");
+until_true { (zone_status()->{flights}{sleeping} // 0) == 1 };
+
+freeze($one);
+kill('CONT', $other);
+answer_is(get("/wait/$id"), [200, 'X-Calls' => 1], 'the other one asks');
+
+kill('CONT', $one);
+answer_is($first->answer(),
+          [200, 'Cache-Status' => 'binarize; fwd=uri-miss; collapsed'],
+          'what one waits for is no hit');
+is(fetches($id), 2, 'each has asked once');
+
+
 === a reload does not end the waiting
 --- http_config eval: $::http
 --- config eval: $::config

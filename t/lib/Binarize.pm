@@ -98,7 +98,7 @@ use Test::Nginx::Socket 'no_plan';
 our @EXPORT = qw(cloud redis_server node answer_is problem_is get begin crowd
     tally guid task fetches until_true file_write file_read nginx_pid nginx_workers
     nginx_signal nginx_reload nginx_stop nginx_start nginx_restart error_log
-    logged zone_status zone_is_clean compile run_file
+    logged zone_status zone_is_clean freeze compile run_file
     secret tolerate $dir $port $patience $valgrind);
 
 our @secrets;
@@ -390,6 +390,15 @@ sub nginx_reload {
 sub alive {
     my ($pid) = @_;
     return file_read("/proc/$pid/stat") =~ /^\d+ \(.*\) [^ZX]/s;
+}
+
+# Stops the process until a CONT, and returns when it has: a connection that
+# came while it still waits for one might be given to it, and to nobody else.
+sub freeze {
+    my ($pid) = @_;
+
+    kill('STOP', $pid) or die "$pid is gone\n";
+    until_true { file_read("/proc/$pid/stat") =~ /^\d+ \(.*\) T/s };
 }
 
 # Ends nginx by QUIT, or the signal; false if it had to be killed.
