@@ -891,11 +891,11 @@ sub redis_start {
         '--maxmemory', '512mb', '--maxmemory-policy', 'allkeys-lru',
         '--dir', $dir, '--logfile', "$dir/redis.log");
 
-    my $server = { name => 'redis', port => $port, pid => $pid,
+    my $server = { name => 'redis-server', port => $port, pid => $pid,
                    workers => [$pid] };
 
     wait_port($port, $server);
-    $pids{redis} = $server;
+    $pids{'redis-server'} = $server;
 
     return $server;
 }
