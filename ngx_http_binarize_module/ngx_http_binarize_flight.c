@@ -16,6 +16,8 @@ static ngx_http_binarize_flight_t *ngx_http_binarize_flight_create(
 static void ngx_http_binarize_flight_on_event(ngx_event_t *ev);
 static void ngx_http_binarize_flight_post(ngx_http_binarize_flight_t *flight,
     void (*state)(ngx_http_binarize_flight_t *));
+static ngx_uint_t ngx_http_binarize_flight_waited(
+    ngx_http_binarize_flight_t *flight);
 static ngx_http_binarize_shm_flight_t *ngx_http_binarize_flight_claim_locked(
     ngx_http_binarize_flight_t *flight, ngx_uint_t *follow);
 static ngx_uint_t ngx_http_binarize_flight_alive_locked(
@@ -266,9 +268,9 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
     entry = binarize_store_lookup(zone->store, flight->key, ngx_current_msec);
 
     if (entry && entry->kind == BINARIZE_STORE_RESULT
-        && !flight->conf->l1 && !flight->followed && !flight->pending)
+        && !flight->conf->l1 && !ngx_http_binarize_flight_waited(flight))
     {
-        /* left for those who followed, or slept */
+        /* left for those who waited */
         entry = NULL;
     }
 
@@ -311,12 +313,21 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
 }
 
 
+/* it has followed, or slept between polls */
+
+static ngx_uint_t
+ngx_http_binarize_flight_waited(ngx_http_binarize_flight_t *flight)
+{
+    return flight->followed || flight->pending;
+}
+
+
 ngx_http_binarize_source_e
 ngx_http_binarize_flight_source(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_source_e hit)
 {
-    return (flight->followed || flight->pending) ? NGX_HTTP_BINARIZE_COLLAPSED
-                                                 : hit;
+    return ngx_http_binarize_flight_waited(flight)
+           ? NGX_HTTP_BINARIZE_COLLAPSED : hit;
 }
 
 
