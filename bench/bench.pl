@@ -849,9 +849,7 @@ CONF
         $server->{workers} = [children($server->{pid}, $workers)];
     }
 
-    $pids{$name} = $server;
-
-    return $server;
+    return started($server);
 }
 
 
@@ -874,9 +872,8 @@ sub varnish_start {
 
     wait_port($port, $server);
     $server->{workers} = [children($pid, 1)];
-    $pids{varnish} = $server;
 
-    return $server;
+    return started($server);
 }
 
 
@@ -895,9 +892,8 @@ sub redis_start {
                    workers => [$pid] };
 
     wait_port($port, $server);
-    $pids{'redis-server'} = $server;
 
-    return $server;
+    return started($server);
 }
 
 
@@ -981,6 +977,17 @@ sub free_port {
         LocalPort => 0, Listen => 1) or die "listen: $!\n";
 
     return $socket->sockport;
+}
+
+
+# to be stopped at the end at the latest
+
+sub started {
+    my ($server) = @_;
+
+    die "two servers are called $server->{name}\n" if $pids{$server->{name}};
+
+    return $pids{$server->{name}} = $server;
 }
 
 

@@ -8,8 +8,6 @@ our $pass = 'binarize_pass http://127.0.0.1:1/v5.0/ocr/binarizeimage;';
 file_write('a', "one\n");
 file_write('b', "two\n");
 
-our $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
-
 # What "nginx -t" says about http{}, without its last line.
 sub check {
     my ($http) = @_;

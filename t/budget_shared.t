@@ -31,7 +31,6 @@ sub second_start {
     $conf =~ s{\Q$dir\E/root}{$root}g;
     file_write("$root/conf/nginx.conf", $conf);
 
-    my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
     system("$nginx -e $root/logs/error.log -p $root/ -c conf/nginx.conf "
            . "> /dev/null 2>&1") == 0 or die "no second nginx\n";
     until_true { file_read("$root/logs/nginx.pid") };

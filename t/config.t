@@ -4,7 +4,6 @@ use lib "$FindBin::Bin/lib";
 use Binarize;
 
 our $url = 'http://127.0.0.1:1/v5.0/ocr/binarizeimage';
-our $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
 
 mkdir("$dir/check");
 file_write('secret1', "one\n");

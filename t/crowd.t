@@ -296,7 +296,7 @@ $::http . '
 '
 --- config eval: $::config
 --- perl
-if (`@{[$ENV{TEST_NGINX_BINARY} || 'nginx']} -V 2>&1` !~ /http_v2_module/) {
+if (`$nginx -V 2>&1` !~ /http_v2_module/) {
     pass('nginx has no HTTP/2');
     return;
 }

@@ -213,7 +213,6 @@ sub flights {
 # nginx -t with these lines; its standard error
 sub try {
     my ($http, $location) = @_;
-    my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
 
     Binarize::file_write('try.conf', <<CONFIG);
 load_module $ENV{TEST_NGINX_LOAD_MODULES};

@@ -104,8 +104,6 @@ http {
 }
 CONF
 
-    my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
-
     return `$nginx -t -e stderr -p $dir -c $dir/try.conf 2>&1`;
 }
 

@@ -162,7 +162,6 @@ my $kept = join("\n", map {
 cmp_ok(length($kept), '>', 100, 'Redis has something');
 main::tells_nothing($kept, 'Redis');
 
-my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
 my $conf = `$nginx -p $dir/root/ -e $dir/dump.log -c $dir/root/conf/nginx.conf -T 2>&1`;
 like($conf, qr/test is successful/, 'nginx -T');
 

@@ -13,7 +13,6 @@ BEGIN {
     }
 }
 
-
 use Binarize;
 
 # what nginx says of it itself

@@ -68,7 +68,6 @@ our $image_filter = '/usr/lib/nginx/modules/ngx_http_image_filter_module.so';
 file_write('try.conf', "load_module $image_filter;\npid $dir/try.pid;\n"
            . "error_log stderr;\nevents { }\n");
 
-our $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
 undef $image_filter
     if system("$nginx -t -q -e stderr -c $dir/try.conf 2> /dev/null") != 0;
 

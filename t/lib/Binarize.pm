@@ -39,6 +39,7 @@ use Binarize::Node;
 use Binarize::DNS;
 use Binarize::Redis;
 
+our $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
 our $top;
 our $dir;
 our $port;
@@ -99,7 +100,7 @@ our @EXPORT = qw(cloud redis_server node answer_is problem_is get begin crowd
     tally guid task fetches until_true file_write file_read nginx_pid nginx_workers
     nginx_signal nginx_reload nginx_stop nginx_start nginx_restart error_log
     logged zone_status zone_is_clean freeze compile run_file
-    secret tolerate $dir $port $patience $valgrind);
+    secret tolerate $nginx $dir $port $patience $valgrind);
 
 our @secrets;
 our @tolerated;
@@ -110,7 +111,6 @@ my $owner = $$;
 
 # then END is run
 $SIG{$_} = sub { exit(1) } for qw(HUP INT PIPE TERM);
-my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
 
 
 sub import {
@@ -422,7 +422,8 @@ sub nginx_stop {
 
 # Starts nginx again with the configuration that it had.
 sub nginx_start {
-    system("$nginx -e $dir/root/logs/error.log -p $dir/root/ "
+    system("$Test::Nginx::Util::NginxBinary -e $dir/root/logs/error.log "
+           . "-p $dir/root/ "
            . "-c $dir/root/conf/nginx.conf > /dev/null 2>&1") == 0
         or Test::More::diag("nginx did not start:\n" . error_log());
     until_true { nginx_pid() };
@@ -462,9 +463,10 @@ sub zone_status {
     return $zone;
 }
 
-# Three tests: nothing is left in the zone of who went, or goes soon.
+# Three tests: nothing is left in the zone of who went, or goes in so many
+# seconds, 10 by default.
 sub zone_is_clean {
-    my ($name) = @_;
+    my ($name, $seconds) = @_;
     my $of = defined $name ? " in $name" : '';
     my @what = qw(l1_building_entries l1_building_bytes l1_zombie_entries
                   l1_zombie_bytes l1_pinned_entries waiting_requests);
@@ -475,11 +477,10 @@ sub zone_is_clean {
     until_true {
         $status = zone_status($name);
         $status && !grep { $status->{$_} } @what
-    };
+    } $seconds // 10;
 
-    Test::More::is(join(', ', map { "$_ $status->{$_}" }
-                              grep { $status->{$_} } @what),
-                   '', "nothing is held$of");
+    Test::More::is_deeply({ map { $_ => $status->{$_} } @what },
+                          { map { $_ => 0 } @what }, "nothing is held$of");
 
     my $used = 0;
     $used += $_ for values %{ $status->{l1_used_bytes} };
@@ -604,8 +605,7 @@ sub prepare {
                    . "exec $tool $nginx \"\$@\" ;; esac\n"
                    . "exec $nginx \"\$@\"\n");
         chmod(0755, "$dir/nginx");
-        $nginx = "$dir/nginx";
-        $Test::Nginx::Util::NginxBinary = $nginx;
+        $Test::Nginx::Util::NginxBinary = "$dir/nginx";
     }
 }
 

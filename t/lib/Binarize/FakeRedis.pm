@@ -11,7 +11,8 @@ use IO::Socket::INET;
 use POSIX ();
 use Socket qw(SOL_SOCKET SO_LINGER);
 
-my ($pid, $lifeline, $owner);
+# its end closes when we are gone, however that came
+my $lifeline;
 
 
 # Starts one server for each name; its function is called in a process of its
@@ -28,11 +29,9 @@ sub start {
         push @servers, [$listener, $functions{$name}];
     }
 
-    # its other end closes when we are gone, however that came
     pipe(my $life, $lifeline) or die "pipe: $!\n";
 
-    $owner = $$;
-    $pid = fork() // die "fork: $!\n";
+    my $pid = fork() // die "fork: $!\n";
 
     if ($pid == 0) {
         close($lifeline);
@@ -42,17 +41,6 @@ sub start {
     }
 
     return %port;
-}
-
-END {
-    my $status = $?;
-
-    if ($pid && $$ == $owner) {
-        kill('KILL', -$pid, $pid);
-        waitpid($pid, 0);
-    }
-
-    $? = $status;
 }
 
 sub serve {
@@ -80,8 +68,6 @@ sub serve {
                 $client->autoflush(1);
                 $SIG{PIPE} = sub { POSIX::_exit(0) };
 
-                # whatever happens is not for ever
-                alarm(60);
                 eval { $function->($client) };
                 close($client);
                 POSIX::_exit(0);
