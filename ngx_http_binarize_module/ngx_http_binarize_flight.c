@@ -210,7 +210,10 @@ ngx_http_binarize_flight_create(ngx_http_request_t *r,
 }
 
 
-/* a timer or a posted event has come */
+/*
+ * What was waited for has come, or the time to look: one event for both, so
+ * that a turn of the event loop in which both come runs the state once.
+ */
 
 static void
 ngx_http_binarize_flight_on_event(ngx_event_t *ev)
@@ -218,6 +221,14 @@ ngx_http_binarize_flight_on_event(ngx_event_t *ev)
     ngx_http_binarize_flight_t  *flight;
 
     flight = ev->data;
+
+    if (ev->posted) {
+        ngx_delete_posted_event(ev);
+    }
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
 
     flight->state(flight);
 }
@@ -248,10 +259,6 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
     if (flight->following) {
         flight->following = 0;
         ngx_queue_remove(&flight->queue);
-    }
-
-    if (flight->event.timer_set) {
-        ngx_del_timer(&flight->event);
     }
 
     flight->sleeping = 0;

@@ -459,10 +459,6 @@ ngx_http_binarize_nodes_wait(ngx_http_binarize_flight_t *flight)
 static void
 ngx_http_binarize_nodes_look(ngx_http_binarize_flight_t *flight)
 {
-    if (flight->event.timer_set) {
-        ngx_del_timer(&flight->event);
-    }
-
     flight->remote = 0;
     ngx_queue_remove(&flight->queue);
 
