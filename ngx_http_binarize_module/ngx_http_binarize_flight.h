@@ -84,7 +84,6 @@ struct ngx_http_binarize_flight_s {
     unsigned                           remote:1;    /* another node flies */
     unsigned                           sleeping:1;
     unsigned                           queued:1;   /* for a turn */
-    unsigned                           answering:1;
     unsigned                           refused:1;  /* one token already */
     unsigned                           looked_up:1; /* in Redis */
     unsigned                           landed:1;    /* it came meanwhile */

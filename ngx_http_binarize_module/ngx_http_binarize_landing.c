@@ -7,6 +7,7 @@ static void ngx_http_binarize_flight_late(ngx_http_binarize_ctx_t *ctx);
 static void ngx_http_binarize_flight_on_deadline(ngx_event_t *ev);
 static void ngx_http_binarize_flight_answer(ngx_http_binarize_ctx_t *ctx,
     ngx_http_binarize_result_t *result);
+static void ngx_http_binarize_flight_end(ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_flight_free(ngx_http_binarize_flight_t *flight);
 
 
@@ -31,12 +32,9 @@ ngx_http_binarize_flight_land(ngx_http_binarize_flight_t *flight,
     ngx_queue_t              *q;
     ngx_http_binarize_ctx_t  *ctx;
 
-    ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
-                                 NGX_HTTP_BINARIZE_G_NONE);
-
     /* a request that is answered may start the next flight of the id */
 
-    ngx_rbtree_delete(&flight->zone->flights, &flight->node);
+    ngx_http_binarize_flight_end(flight);
 
     while (!ngx_queue_empty(&flight->waiters)) {
         q = ngx_queue_head(&flight->waiters);
@@ -48,8 +46,6 @@ ngx_http_binarize_flight_land(ngx_http_binarize_flight_t *flight,
     if (result) {
         ngx_http_binarize_result_release(result);
     }
-
-    ngx_http_binarize_flight_free(flight);
 }
 
 
@@ -116,16 +112,12 @@ ngx_http_binarize_flight_answer_all(ngx_http_binarize_flight_t *flight,
     ngx_queue_t              *q;
     ngx_http_binarize_ctx_t  *ctx;
 
-    flight->answering = 1;
-
     while (!ngx_queue_empty(answered)) {
         q = ngx_queue_head(answered);
         ctx = ngx_queue_data(q, ngx_http_binarize_ctx_t, queue);
 
         ngx_http_binarize_flight_answer(ctx, result);
     }
-
-    flight->answering = 0;
 
     ngx_http_binarize_flight_idle(flight);
 }
@@ -246,7 +238,7 @@ ngx_http_binarize_flight_on_deadline(ngx_event_t *ev)
 void
 ngx_http_binarize_flight_idle(ngx_http_binarize_flight_t *flight)
 {
-    if (!(flight->sleeping || flight->queued) || flight->answering
+    if (!(flight->sleeping || flight->queued)
         || !ngx_queue_empty(&flight->waiters))
     {
         return;
@@ -263,12 +255,7 @@ ngx_http_binarize_flight_idle(ngx_http_binarize_flight_t *flight)
         ngx_http_binarize_flight_release(flight);
     }
 
-    if (flight->following) {
-        ngx_queue_remove(&flight->queue);
-    }
-
-    ngx_rbtree_delete(&flight->zone->flights, &flight->node);
-    ngx_http_binarize_flight_free(flight);
+    ngx_http_binarize_flight_end(flight);
 }
 
 
@@ -305,26 +292,47 @@ ngx_http_binarize_flight_answer(ngx_http_binarize_ctx_t *ctx,
 }
 
 
+/*
+ * Once, as often as it is called: answering a request may end others, and
+ * with the last of them the flight.  It is freed by the event loop, when
+ * nobody on the call stack has it in his hands.
+ */
+
 static void
-ngx_http_binarize_flight_free(ngx_http_binarize_flight_t *flight)
+ngx_http_binarize_flight_end(ngx_http_binarize_flight_t *flight)
 {
+    if (flight->state == ngx_http_binarize_flight_free) {
+        return;
+    }
+
+    if (flight->following) {
+        ngx_queue_remove(&flight->queue);
+    }
+
+    ngx_rbtree_delete(&flight->zone->flights, &flight->node);
+
+    ngx_http_binarize_budget_release(&flight->turn, 0);
+    ngx_http_binarize_token_drop(&flight->bearer);
+
     ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
                                  NGX_HTTP_BINARIZE_G_NONE);
+
+    flight->state = ngx_http_binarize_flight_free;
 
     if (flight->event.timer_set) {
         ngx_del_timer(&flight->event);
     }
 
-    if (flight->event.posted) {
-        ngx_delete_posted_event(&flight->event);
-    }
+    ngx_post_event(&flight->event, &ngx_posted_events);
+}
 
+
+static void
+ngx_http_binarize_flight_free(ngx_http_binarize_flight_t *flight)
+{
     if (flight->pending) {
         ngx_http_binarize_result_release(flight->pending);
     }
-
-    ngx_http_binarize_budget_release(&flight->turn, 0);
-    ngx_http_binarize_token_drop(&flight->bearer);
 
     ngx_destroy_pool(flight->pool);
 }

@@ -27,6 +27,8 @@ sysopen($pipe, "$dir/pipe", O_RDWR | O_NONBLOCK) or die "pipe: $!\n";
 our $http = <<'CONFIG';
     binarize_credentials $TEST_NGINX_CREDENTIALS;
     binarize_zone main:8m;
+    binarize_zone one:8m;
+    binarize_cache main;
     binarize_wait 20s;
     binarize_poll 200ms max=800ms;
 CONFIG
@@ -38,6 +40,23 @@ our $config = <<'CONFIG';
     location /nodes/ {
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/deskewimage;
         binarize_redis redis://$TEST_NGINX_REDIS timeout=1s connect_timeout=1s;
+    }
+    location /one/ {
+        binarize_cache one;
+        binarize_budget concurrency=1;
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+        binarize_wait 700ms;
+    }
+    location /short/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+        binarize_wait 700ms;
+    }
+    location = /page.shtml {
+        ssi on;
+        ssi_types *;
+        postpone_output 0;
+        default_type text/html;
+        return 200 'page<!--# include virtual="$arg_of" -->|<!--# include virtual="$arg_of" -->|end';
     }
     location = /busy {
         access_log $TEST_NGINX_DIR/pipe;
@@ -123,7 +142,7 @@ until_true { main::flights('following') == 40 };
 ok(main::busy(), 'one is busy');
 kill('CONT', $one);
 is_deeply(tally(size => $lead->answers()), { 3000 => 20 }, 'some land');
-my $followed = zone_status()->{flights_started}{follower};
+my $followed = zone_status('main')->{flights_started}{follower};
 cmp_ok($followed, '>=', 40, 'others are followed');
 kill('KILL', $one);
 sleep(0.7);
@@ -133,6 +152,43 @@ is_deeply(tally(size => $follow->answers()), { 3000 => 40 },
           'the worker that followed has them all');
 is_deeply([map { fetches($_) } @ids], [(1) x 20], 'what has landed is found');
 is_deeply([map { fetches($_) } @last], [(2) x 20], 'what was lost is led once');
-is(zone_status()->{flights_started}{follower}, $followed,
+is(zone_status('main')->{flights_started}{follower}, $followed,
    'nobody follows himself');
 $lost->stop();
+
+
+=== the client is gone when its time is over
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+my @workers = nginx_workers();
+my $id = task(status => 'Pending');
+
+my @clients = map { begin("/page.shtml?of=/short/$id") } 1 .. 20;
+until_true { main::flights('sleeping') };
+sleep(0.1);
+$_->reset() for @clients;
+
+ok(until_true(sub { main::flights('sleeping') == 0 }), 'the flight has ended');
+is("@{[nginx_workers()]}", "@workers", 'and no worker with it');
+
+
+=== the client is gone when the turn has not come in time
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+my @workers = nginx_workers();
+my $first = begin('/one/' . task(size => 3000, delay_ms => 2500));
+my $id = task(size => 3000);
+
+until_true { zone_status('one')->{flights}{fetching} };
+my @clients = map { begin("/page.shtml?of=/one/$id") } 1 .. 20;
+until_true { zone_status('one')->{flights}{budget} };
+sleep(0.1);
+$_->reset() for @clients;
+
+ok(until_true(sub { !zone_status('one')->{flights}{budget} }),
+   'the flight has ended');
+is(length($first->answer()->{body}), 3000, 'the call in the air goes on');
+is(fetches($id), 0, 'nobody called for them');
+is("@{[nginx_workers()]}", "@workers", 'no worker has ended');

@@ -76,6 +76,13 @@ sub leave {
     close($self->{socket});
 }
 
+# The same at once and without a farewell: a reset.
+sub reset {
+    my ($self) = @_;
+    setsockopt($self->{socket}, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0));
+    close($self->{socket});
+}
+
 # Whether something has come within so many seconds.
 sub has_answer {
     my ($self, $seconds) = @_;
