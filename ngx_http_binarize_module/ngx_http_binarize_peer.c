@@ -61,6 +61,7 @@ static ngx_http_binarize_session_t *ngx_http_binarize_peer_find_session(
 static void ngx_http_binarize_session_free(
     ngx_http_binarize_main_conf_t *bmcf, ngx_http_binarize_session_t *session);
 #endif
+static ngx_uint_t ngx_http_binarize_idle_quiet(ngx_connection_t *c);
 static void ngx_http_binarize_idle_on_write(ngx_event_t *ev);
 static void ngx_http_binarize_idle_on_read(ngx_event_t *ev);
 static ngx_connection_t *ngx_http_binarize_idle_remove(
@@ -296,10 +297,13 @@ ngx_http_binarize_peer_keep(ngx_http_binarize_peer_t *peer,
         || ngx_current_msec - c->start_time > NGX_HTTP_BINARIZE_MAX_AGE
         || pc->socklen > (socklen_t) sizeof(ngx_sockaddr_t)
         || ngx_terminate
-        || ngx_exiting)
+        || ngx_exiting
+        || !ngx_http_binarize_idle_quiet(c))
     {
         return 0;
     }
+
+    c->read->ready = 0;
 
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
         return 0;
@@ -339,10 +343,6 @@ ngx_http_binarize_peer_keep(ngx_http_binarize_peer_t *peer,
     c->read->log = ngx_cycle->log;
     c->write->log = ngx_cycle->log;
     c->pool->log = ngx_cycle->log;
-
-    if (c->read->ready) {
-        ngx_http_binarize_idle_on_read(c->read);
-    }
 
     if (peer->main_conf->nidle > NGX_HTTP_BINARIZE_MAX_IDLE) {
         idle = ngx_queue_data(ngx_queue_last(&peer->main_conf->idle),
@@ -471,6 +471,30 @@ ngx_http_binarize_session_free(ngx_http_binarize_main_conf_t *bmcf,
 #endif
 
 
+/*
+ * Nothing has come that nobody has asked for, neither to the socket nor, of a
+ * TLS record that was read whole, further: it would be taken for the answer
+ * to the next request.
+ */
+
+static ngx_uint_t
+ngx_http_binarize_idle_quiet(ngx_connection_t *c)
+{
+    char  buf[1];
+
+#if (NGX_HTTP_SSL)
+
+    if (c->ssl && SSL_has_pending(c->ssl->connection)) {
+        return 0;
+    }
+
+#endif
+
+    return recv(c->fd, buf, 1, MSG_PEEK) == -1
+           && ngx_socket_errno == NGX_EAGAIN;
+}
+
+
 static void
 ngx_http_binarize_idle_on_write(ngx_event_t *ev)
 {
@@ -483,21 +507,15 @@ ngx_http_binarize_idle_on_write(ngx_event_t *ev)
 static void
 ngx_http_binarize_idle_on_read(ngx_event_t *ev)
 {
-    int                n;
-    char               buf[1];
     ngx_connection_t  *c;
 
     c = ev->data;
 
-    if (!c->close && !ev->timedout) {
-        n = recv(c->fd, buf, 1, MSG_PEEK);
+    if (!c->close && !ev->timedout && ngx_http_binarize_idle_quiet(c)) {
+        ev->ready = 0;
 
-        if (n == -1 && ngx_socket_errno == NGX_EAGAIN) {
-            ev->ready = 0;
-
-            if (ngx_handle_read_event(ev, 0) == NGX_OK) {
-                return;
-            }
+        if (ngx_handle_read_event(ev, 0) == NGX_OK) {
+            return;
         }
     }
 

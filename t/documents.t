@@ -60,7 +60,7 @@ our @accepted = (
     [unknown => 12, unknown_size => 60_000, order => 'reverse'],
     [payload => 'unpadded', size => 200], [payload => 'unpadded', size => 201],
     [payload => 'unpadded', size => 202],
-    [id => 'null'], [id => 'absent'], [id => 'upper'],
+    [id => 'upper'],
     [bom => 'on'], [indent => 'on'], [bom => 'on', indent => 'on'],
     [messages => "\"q\"|\\|\xc3\xa4\xe2\x82\xac", warnings => 'w'],
     [omit => 'error'],
@@ -84,8 +84,8 @@ our @no_result = (
 );
 
 our @refused = (
-    # another task's: a confused connection
-    map({ ['bad-document', id => $_] } '', 'x',
+    # another task's, or whose is not said: a confused connection
+    map({ ['bad-document', id => $_] } 'null', 'absent', '', 'x',
         'f0000000-0000-4000-8000-00000000000f',
         '00000000-0000-0000-0000-000000000000'),
     map({ ['bad-document', status => $_] } '', 'Done', 'completed',

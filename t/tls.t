@@ -94,6 +94,7 @@ our @locations = (
     ['certified', 'mutual', '$TRUST binarize_ssl_name cloud.test; '
      . 'binarize_bearer_file $TEST_NGINX_DIR/mutual-bearer; binarize_ssl_certificate $TEST_NGINX_DIR/cloud.crt; '
      . 'binarize_ssl_certificate_key $TEST_NGINX_DIR/cloud.key;'],
+    ['small', 'cloud.test', '$TRUST binarize_buffer_size 1k;'],
     ['deep', 'deep', '$TRUST binarize_ssl_name cloud.test; '
      . 'binarize_bearer_file $TEST_NGINX_DIR/deep-bearer;'],
     ['deeper', 'deep', '$TRUST binarize_ssl_name cloud.test; '
@@ -298,6 +299,35 @@ is(get("/anonymous/$id")->{status}, 502, 'without one');
 is(fetches($id, $cloud), 0, 'no call');
 is(get("/certified/$id")->{status}, 200, 'with one');
 is(fetches($id, $cloud), 1, 'a call');
+
+
+=== what is decrypted already is no answer to the next request
+--- http_config eval: $::http
+--- config eval: $::locations
+--- processes: 1
+--- perl
+my $cloud = $main::tls;
+
+# a head that fills the buffer, and behind it what nobody has asked for yet
+for my $status ('404 Not Found', '204 No Content') {
+    my ($first, $next, $foreign) = map {
+        task(size => 300, -cloud => $cloud)
+    } 1 .. 3;
+    my $head = "HTTP/1.1 $status\r\nContent-Length: 0\r\nX-Pad: ";
+    my $document = $cloud->document($foreign);
+
+    $document =~ s/\Q$foreign\E/$next/;
+    $head .= 'x' x (1024 - length($head) - 4) . "\r\n\r\n";
+
+    $cloud->fault($first, { raw => 'on', hang => 'end' },
+                  $head . "HTTP/1.1 200 OK\r\nContent-Length: "
+                  . length($document) . "\r\n\r\n" . $document);
+
+    is(get("/small/$first")->{status}, 502, "a $status") for 1 .. 2;
+    answer_is(get("/small/$next"), [200, body => $cloud->result($next)],
+              'the next id has its own picture');
+    is(fetches($next, $cloud), 1, 'from a call');
+}
 
 
 === faults, over TLS

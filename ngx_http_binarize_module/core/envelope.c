@@ -14,7 +14,7 @@ typedef struct {
 
 
 static cJSON *envelope_parse(const unsigned char *doc, size_t size);
-static int envelope_id_matches(const cJSON *root,
+static int envelope_is_guid(const cJSON *id,
     const unsigned char guid[BINARIZE_GUID_SIZE]);
 static int envelope_task_status(const cJSON *root,
     binarize_task_status_e *status);
@@ -49,6 +49,7 @@ binarize_envelope_read(const unsigned char *doc, size_t size,
     binarize_envelope_t *envelope)
 {
     cJSON            *root;
+    const cJSON      *id;
     envelope_text_t   text;
 
     memset(envelope, 0, sizeof(*envelope));
@@ -60,11 +61,16 @@ binarize_envelope_read(const unsigned char *doc, size_t size,
         return;
     }
 
+    id = cJSON_GetObjectItemCaseSensitive(root, "id");
+
+    if (cJSON_IsNull(id)) {
+        id = NULL;
+    }
+
     if (!cJSON_IsObject(root)) {
         envelope_refuse(envelope, "the document is not an object");
 
-    } else if (!envelope_id_matches(root, guid)) {
-        envelope->foreign_id = 1;
+    } else if (id && !envelope_is_guid(id, guid)) {
         envelope_refuse(envelope, "the document is another task's");
 
     } else if (envelope_task_status(root, &envelope->task_status)
@@ -75,6 +81,11 @@ binarize_envelope_read(const unsigned char *doc, size_t size,
     } else {
         envelope->outcome = envelope_outcome(root, envelope->task_status,
                                              payload_size);
+
+        if (envelope->outcome == BINARIZE_RESULT && id == NULL) {
+            /* what a confused connection brings may be another task's */
+            envelope_refuse(envelope, "the result does not say whose it is");
+        }
 
         text.text = envelope->messages;
         text.size = 0;
@@ -126,25 +137,15 @@ envelope_parse(const unsigned char *doc, size_t size)
 
 
 static int
-envelope_id_matches(const cJSON *root,
+envelope_is_guid(const cJSON *id,
     const unsigned char guid[BINARIZE_GUID_SIZE])
 {
-    const cJSON    *id;
-    unsigned char   canonical[BINARIZE_GUID_SIZE];
+    unsigned char  canonical[BINARIZE_GUID_SIZE];
 
-    id = cJSON_GetObjectItemCaseSensitive(root, "id");
-
-    if (id == NULL || cJSON_IsNull(id)) {
-        return 1;
-    }
-
-    if (!cJSON_IsString(id)) {
-        return 0;
-    }
-
-    return binarize_guid_parse((unsigned char *) id->valuestring,
-                               strlen(id->valuestring), canonical)
-               == BINARIZE_OK
+    return cJSON_IsString(id)
+           && binarize_guid_parse((unsigned char *) id->valuestring,
+                                  strlen(id->valuestring), canonical)
+              == BINARIZE_OK
            && memcmp(canonical, guid, BINARIZE_GUID_SIZE) == 0;
 }
 

@@ -37,16 +37,14 @@ typedef struct {
     char                      messages[512];
 
     const char               *reason;   /* static; BINARIZE_REFUSED */
-    unsigned                  foreign_id:1; /* another task's document: the
-                                               connection is confused */
 } binarize_envelope_t;
 
 
 /*
  * Reads an envelope as binarize_scan_run() leaves it.  payload_size is the
  * size of the decoded payload (0: none).  Whether the payload is a PNG is for
- * the caller to say.  Refused: not an object, "id" that is neither null, nor
- * absent, nor guid in either case, an unknown taskStatus.
+ * the caller to say.  Refused: not an object, an "id" other than guid in either case, for
+ * all but a result null or absent, too, an unknown taskStatus.
  * Names of members are compared with their case; unknown ones are ignored.
  */
 void binarize_envelope_read(const unsigned char *doc, size_t size,

@@ -79,7 +79,6 @@ outcome(const char *doc, uint64_t payload_size)
 
     } else {
         assert_null(e.reason);
-        assert_int_equal(e.foreign_id, 0);
     }
 
     return e.outcome;
@@ -170,6 +169,14 @@ test_id(void **state)
         "{\"taskStatus\":\"Pending\",\"Id\":1}",
     };
 
+    /* a result has to be the task's own */
+    static const char  *nobodys[] = {
+        "{\"taskStatus\":\"Completed\",\"responseStatusCode\":\"Ok\","
+        "\"results\":" RESULT "}",
+        "{\"id\":null,\"taskStatus\":\"Completed\","
+        "\"responseStatusCode\":\"Ok\",\"results\":" RESULT "}",
+    };
+
     static const char  *bad[] = {
         "{\"taskStatus\":\"Pending\",\"id\":\"\"}",
         "{\"taskStatus\":\"Pending\",\"id\":1}",
@@ -190,10 +197,14 @@ test_id(void **state)
         assert_int_equal(outcome(good[i], 0), BINARIZE_PENDING);
     }
 
+    for (i = 0; i < unit_nelts(nobodys); i++) {
+        assert_int_equal(outcome(nobodys[i], 1), BINARIZE_REFUSED);
+        assert_int_equal(outcome(nobodys[i], 0), BINARIZE_NO_RESULT);
+    }
+
     for (i = 0; i < unit_nelts(bad); i++) {
         read_doc(bad[i], 0, &e);
         assert_int_equal(e.outcome, BINARIZE_REFUSED);
-        assert_int_equal(e.foreign_id, 1);
         assert_non_null(e.reason);
     }
 }
@@ -223,7 +234,6 @@ test_refused(void **state)
     for (i = 0; i < unit_nelts(docs); i++) {
         read_doc(docs[i], 0, &e);
         assert_int_equal(e.outcome, BINARIZE_REFUSED);
-        assert_int_equal(e.foreign_id, 0);
         assert_non_null(e.reason);
     }
 
@@ -395,7 +405,6 @@ test_every_allocation_fails(void **state)
         }
 
         assert_int_equal(e.outcome, BINARIZE_REFUSED);
-        assert_int_equal(e.foreign_id, 0);
         assert_non_null(e.reason);
     }
 

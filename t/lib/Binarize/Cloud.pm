@@ -66,18 +66,22 @@ sub control {
         map { "$key=" . escape($_) } ref $value ? @$value : $value;
     } sort keys %{ $parameters // {} };
 
-    my @args = (-port => $self->{port}, -seconds => 20, -method => $method,
-                -uri => "/_standin/$path" . ($query ne '' ? "?$query" : ''));
-
-    push @args, (-body => $body) if defined $body;
-
-    my $answer = $self->{tls} ? tls_call($self, @args)
-                              : Binarize::Client->new(@args)->answer();
+    my $answer = $self->request(
+        -method => $method, -uri => "/_standin/$path"
+                                    . ($query ne '' ? "?$query" : ''),
+        defined $body ? (-body => $body) : ());
 
     die "the stand-in refused $method $path $query: $answer->{head}"
         . "$answer->{body}\n" if $answer->{status} !~ /^2/;
 
     return $answer->{body};
+}
+
+sub request {
+    my ($self, @args) = @_;
+    return $self->{tls} ? tls_call($self, @args)
+           : Binarize::Client->new(-port => $self->{port}, -seconds => 20,
+                                   @args)->answer();
 }
 
 sub escape {
@@ -90,15 +94,15 @@ sub escape {
 sub tls_call {
     my ($self, %o) = @_;
     my $file = "$Binarize::dir/body";
-    my @data;
+    my @data = map { ('-H', "$_: $o{$_}") } grep { !/^-/ } keys %o;
 
     if (defined $o{-body}) {
         Binarize::file_write($file, $o{-body});
-        @data = ('--data-binary', "\@$file");
+        push @data, '--data-binary', "\@$file";
     }
 
     open(my $f, '-|', 'curl', '-sk', '-i', '--http1.1', '-H', 'Expect:',
-         '-m', 20, '-X', $o{-method}, @data, @{ $self->{curl} // [] },
+         '-m', 20, '-X', $o{-method} // 'GET', @data, @{ $self->{curl} // [] },
          "https://127.0.0.1:$self->{port}$o{-uri}") or die "curl: $!\n";
     local $/;
     my $bytes = readline($f) // '';
@@ -154,9 +158,8 @@ sub document {
 
     $op //= 'binarizeimage';
 
-    return Binarize::Client->new(-port => $self->{port}, -seconds => 20,
-        -uri => "/v5.0/ocr/$op?id=$id",
-        Authorization => "Bearer $token")->answer()->{body};
+    return $self->request(-uri => "/v5.0/ocr/$op?id=$id",
+                          Authorization => "Bearer $token")->{body};
 }
 
 1;
