@@ -260,6 +260,15 @@ typedef struct {
 } ngx_http_binarize_ctx_t;
 
 
+/* also of an empty string, whose data may be NULL */
+static ngx_inline ngx_uint_t
+ngx_http_binarize_str_equal(ngx_str_t *a, ngx_str_t *b)
+{
+    return a->len == b->len
+           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
+}
+
+
 /* _handler.c */
 ngx_int_t ngx_http_binarize_handler(ngx_http_request_t *r);
 

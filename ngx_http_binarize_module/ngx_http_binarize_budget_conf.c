@@ -328,8 +328,7 @@ ngx_http_binarize_budget_same_redis(ngx_http_binarize_loc_conf_t *a,
     one = ngx_http_binarize_redis_identity(a->redis);
     two = ngx_http_binarize_redis_identity(b->redis);
 
-    return one->len == two->len
-           && ngx_memcmp(one->data, two->data, one->len) == 0;
+    return ngx_http_binarize_str_equal(one, two);
 }
 
 

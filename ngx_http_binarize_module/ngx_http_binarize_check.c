@@ -14,7 +14,7 @@ static ngx_int_t ngx_http_binarize_token_id(
     ngx_http_binarize_loc_conf_t *conf, u_char *id);
 static ngx_int_t ngx_http_binarize_check_pair(ngx_conf_t *cf,
     ngx_http_binarize_loc_conf_t *a, ngx_http_binarize_loc_conf_t *b);
-static ngx_uint_t ngx_http_binarize_str_equal(ngx_str_t *a, ngx_str_t *b);
+static ngx_uint_t ngx_http_binarize_check_alike(ngx_str_t *a, ngx_str_t *b);
 
 
 ngx_int_t
@@ -71,7 +71,7 @@ ngx_http_binarize_check_zone(ngx_conf_t *cf,
         ngx_str_set(&name, "binarize");
 
         if (conf->zone_name.len
-            && !ngx_http_binarize_str_equal(&conf->zone_name, &name))
+            && !ngx_http_binarize_check_alike(&conf->zone_name, &name))
         {
             goto unknown;
         }
@@ -105,7 +105,7 @@ ngx_http_binarize_check_zone(ngx_conf_t *cf,
     } else {
 
         for (i = 0; i < bmcf->zones.nelts; i++) {
-            if (ngx_http_binarize_str_equal(&zp[i]->shm.name,
+            if (ngx_http_binarize_check_alike(&zp[i]->shm.name,
                                             &conf->zone_name))
             {
                 conf->zone = zp[i];
@@ -323,7 +323,7 @@ ngx_http_binarize_check_pair(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *a,
 {
     const char  *shared, *differ;
 
-    if (!ngx_http_binarize_str_equal(&a->ns, &b->ns)) {
+    if (!ngx_http_binarize_check_alike(&a->ns, &b->ns)) {
         return NGX_OK;
     }
 
@@ -331,7 +331,7 @@ ngx_http_binarize_check_pair(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *a,
         shared = "zone";
 
     } else if (a->redis && b->redis
-               && ngx_http_binarize_str_equal(
+               && ngx_http_binarize_check_alike(
                                   ngx_http_binarize_redis_identity(a->redis),
                                   ngx_http_binarize_redis_identity(b->redis)))
     {
@@ -343,8 +343,8 @@ ngx_http_binarize_check_pair(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *a,
 
     if (a->target->ssl != b->target->ssl
         || a->target->port != b->target->port
-        || !ngx_http_binarize_str_equal(&a->target->host, &b->target->host)
-        || !ngx_http_binarize_str_equal(&a->target->uri, &b->target->uri))
+        || !ngx_http_binarize_check_alike(&a->target->host, &b->target->host)
+        || !ngx_http_binarize_check_alike(&a->target->uri, &b->target->uri))
     {
         differ = "URL";
 
@@ -366,7 +366,7 @@ ngx_http_binarize_check_pair(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *a,
 
 
 static ngx_uint_t
-ngx_http_binarize_str_equal(ngx_str_t *a, ngx_str_t *b)
+ngx_http_binarize_check_alike(ngx_str_t *a, ngx_str_t *b)
 {
     return a->len == b->len
            && ngx_strncasecmp(a->data, b->data, a->len) == 0;

@@ -492,8 +492,7 @@ ngx_http_binarize_nodes_on_landing(void *data, ngx_str_t *ns, u_char *guid)
 
         if (guid
             && (ngx_memcmp(guid, flight->guid, BINARIZE_GUID_SIZE) != 0
-                || ns->len != flight->conf->ns.len
-                || ngx_memcmp(ns->data, flight->conf->ns.data, ns->len) != 0))
+                || !ngx_http_binarize_str_equal(ns, &flight->conf->ns)))
         {
             continue;
         }

@@ -229,9 +229,7 @@ ngx_http_binarize_peer_find_idle(ngx_http_binarize_peer_t *peer,
         idle = ngx_queue_data(q, ngx_http_binarize_idle_t, queue);
 
         if (idle->ssl == peer->ssl
-            && idle->name.len == peer->name.len
-            && ngx_memcmp(idle->name.data, peer->name.data, peer->name.len)
-               == 0
+            && ngx_http_binarize_str_equal(&idle->name, &peer->name)
             && ngx_memn2cmp((u_char *) &idle->sockaddr,
                             (u_char *) pc->sockaddr,
                             idle->socklen, pc->socklen)
@@ -441,9 +439,7 @@ ngx_http_binarize_peer_find_session(ngx_http_binarize_peer_t *peer,
         session = ngx_queue_data(q, ngx_http_binarize_session_t, queue);
 
         if (session->ssl == peer->ssl
-            && session->name.len == peer->name.len
-            && ngx_memcmp(session->name.data, peer->name.data, peer->name.len)
-               == 0
+            && ngx_http_binarize_str_equal(&session->name, &peer->name)
             && ngx_memn2cmp((u_char *) &session->sockaddr,
                             (u_char *) pc->sockaddr,
                             session->socklen, pc->socklen)

@@ -150,8 +150,7 @@ ngx_http_binarize_purge_shares(ngx_http_binarize_loc_conf_t *a,
     ngx_str_t  *ia, *ib;
 
     if (a->redis == NULL || b->redis == NULL
-        || a->ns.len != b->ns.len
-        || ngx_memcmp(a->ns.data, b->ns.data, a->ns.len) != 0)
+        || !ngx_http_binarize_str_equal(&a->ns, &b->ns))
     {
         return 0;
     }
@@ -159,7 +158,7 @@ ngx_http_binarize_purge_shares(ngx_http_binarize_loc_conf_t *a,
     ia = ngx_http_binarize_redis_identity(a->redis);
     ib = ngx_http_binarize_redis_identity(b->redis);
 
-    return ia->len == ib->len && ngx_memcmp(ia->data, ib->data, ia->len) == 0;
+    return ngx_http_binarize_str_equal(ia, ib);
 }
 
 
@@ -185,8 +184,7 @@ ngx_http_binarize_purge_on_message(void *data,
     for (i = 0; i < bmcf->gateways.nelts; i++) {
 
         if (gp[i]->redis != redis
-            || gp[i]->ns.len != ns->len
-            || ngx_memcmp(gp[i]->ns.data, ns->data, ns->len) != 0)
+            || !ngx_http_binarize_str_equal(&gp[i]->ns, ns))
         {
             continue;
         }

@@ -1,7 +1,5 @@
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_event.h>
+#include "ngx_http_binarize.h"
 #include "ngx_http_binarize_redis_conf.h"
 
 
@@ -688,9 +686,6 @@ ngx_uint_t
 ngx_http_binarize_redis_conf_equal(ngx_http_binarize_redis_conf_t *one,
     ngx_http_binarize_redis_conf_t *two)
 {
-#define ngx_http_binarize_str_equal(a, b)                                     \
-    ((a)->len == (b)->len && ngx_memcmp((a)->data, (b)->data, (a)->len) == 0)
-
     return ngx_http_binarize_str_equal(&one->identity, &two->identity)
            && ngx_http_binarize_str_equal(&one->user, &two->user)
            && ngx_http_binarize_str_equal(&one->password, &two->password)

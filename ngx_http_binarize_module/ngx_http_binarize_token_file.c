@@ -84,9 +84,7 @@ ngx_http_binarize_token_file_read(ngx_http_binarize_token_t *token)
 
     ngx_close_file(file.fd);
 
-    if (text.len != token->text.len
-        || ngx_memcmp(text.data, token->text.data, text.len) != 0)
-    {
+    if (!ngx_http_binarize_str_equal(&text, &token->text)) {
         token->generation++;
     }
 
