@@ -1,6 +1,7 @@
 
 #include "ngx_http_binarize_flight_private.h"
 #include "ngx_http_binarize_metrics.h"
+#include "ngx_http_binarize_wake.h"
 
 
 /* how often a follower looks whether its leader still lives */
@@ -582,7 +583,7 @@ ngx_http_binarize_flight_has_followers(ngx_http_binarize_flight_t *flight)
 
     /* this worker may have followed before it led */
 
-    if (flight->zone->shm->nwake_fds <= 64) {
+    if (ngx_http_binarize_wake_nslots() <= 64) {
         others &= ~(1ULL << (ngx_process_slot % 64));
     }
 

@@ -5,11 +5,14 @@
 #include "ngx_http_binarize_metrics.h"
 #include "ngx_http_binarize_nodes.h"
 #include "ngx_http_binarize_peer.h"
+#include "ngx_http_binarize_wake.h"
 
 
 static ngx_int_t ngx_http_binarize_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_binarize_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_binarize_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_binarize_init_process(ngx_cycle_t *cycle);
+static void ngx_http_binarize_on_wake(void *data);
 static void ngx_http_binarize_exit_process(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_binarize_variable_id(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -70,7 +73,7 @@ ngx_module_t  ngx_http_binarize_module = {
     ngx_http_binarize_commands,            /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_binarize_init_module,         /* init module */
     ngx_http_binarize_init_process,        /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -112,6 +115,22 @@ ngx_http_binarize_postconfiguration(ngx_conf_t *cf)
 
 
 static ngx_int_t
+ngx_http_binarize_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_binarize_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_binarize_module);
+
+    if (bmcf && bmcf->zones.nelts) {
+        ngx_http_binarize_wake_init_module(cycle);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_http_binarize_init_process(ngx_cycle_t *cycle)
 {
     ngx_uint_t                       i;
@@ -130,6 +149,14 @@ ngx_http_binarize_init_process(ngx_cycle_t *cycle)
     }
 
     if (ngx_http_binarize_metrics_init_process(cycle, bmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (bmcf->zones.nelts
+        && ngx_http_binarize_wake_init_process(cycle,
+                                               ngx_http_binarize_on_wake, bmcf)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -154,6 +181,29 @@ ngx_http_binarize_init_process(ngx_cycle_t *cycle)
 
 
 static void
+ngx_http_binarize_on_wake(void *data)
+{
+    ngx_http_binarize_main_conf_t *bmcf = data;
+
+    ngx_uint_t                  i;
+    ngx_shm_zone_t            **zp;
+    ngx_http_binarize_zone_t   *zone;
+
+    zp = bmcf->zones.elts;
+
+    for (i = 0; i < bmcf->zones.nelts; i++) {
+        zone = zp[i]->data;
+
+        ngx_http_binarize_zone_woken(zone);
+
+        ngx_http_binarize_token_wake(zone);
+        ngx_http_binarize_budget_wake(zone);
+        ngx_http_binarize_flight_wake(zone);
+    }
+}
+
+
+static void
 ngx_http_binarize_exit_process(ngx_cycle_t *cycle)
 {
     ngx_uint_t                       i;
@@ -174,6 +224,8 @@ ngx_http_binarize_exit_process(ngx_cycle_t *cycle)
     ngx_http_binarize_json_exit_process();
     ngx_http_binarize_peer_exit_process(bmcf);
     ngx_http_binarize_redis_exit_process(&bmcf->redises);
+
+    ngx_http_binarize_wake_exit_process();
 
     zp = bmcf->zones.elts;
 

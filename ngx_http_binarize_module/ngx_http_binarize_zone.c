@@ -2,9 +2,9 @@
 #include "ngx_http_binarize_zone.h"
 #include "ngx_http_binarize_flight.h"
 #include "ngx_http_binarize_metrics.h"
+#include "ngx_http_binarize_wake.h"
 
 #include <openssl/rand.h>
-#include <sys/eventfd.h>
 
 
 /* how often each worker looks for what dead ones have left */
@@ -20,12 +20,7 @@ static ngx_int_t ngx_http_binarize_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_int_t ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone);
 static void ngx_http_binarize_zone_layout(ngx_http_binarize_zone_t *zone);
-static ngx_uint_t ngx_http_binarize_zone_nprocesses(
-    ngx_http_binarize_zone_t *zone);
-static ngx_int_t ngx_http_binarize_zone_open_fds(
-    ngx_http_binarize_zone_t *zone);
 static void ngx_http_binarize_zone_on_reap(ngx_event_t *ev);
-static void ngx_http_binarize_zone_on_wake(ngx_event_t *ev);
 
 
 ngx_shm_zone_t *
@@ -94,7 +89,7 @@ ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
     n = zone->shm_zone->shm.size / 8192 / NGX_HTTP_BINARIZE_WAYS
         * NGX_HTTP_BINARIZE_WAYS;
 
-    nlanes = ngx_max(ngx_http_binarize_zone_nprocesses(zone),
+    nlanes = ngx_max(ngx_http_binarize_wake_nprocesses(zone->cycle),
                      NGX_HTTP_BINARIZE_MIN_LANES);
 
     ntokens = ngx_http_binarize_zone_ntokens(zone->shm_zone->shm.size);
@@ -143,10 +138,6 @@ ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
         goto too_small;
     }
 
-    if (ngx_http_binarize_zone_open_fds(zone) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     zone->shpool->data = zone->shm;
     zone->shpool->log_nomem = 0;
 
@@ -192,64 +183,11 @@ ngx_http_binarize_zone_ntokens(size_t size)
 }
 
 
-/* workers of a reload overlap, and some slots are not workers' */
-
-static ngx_uint_t
-ngx_http_binarize_zone_nprocesses(ngx_http_binarize_zone_t *zone)
-{
-    ngx_core_conf_t  *ccf;
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(zone->cycle->conf_ctx,
-                                           ngx_core_module);
-
-    return ngx_min(ngx_max(ccf->worker_processes, 1) * 3 + 16,
-                   NGX_HTTP_BINARIZE_SLOTS);
-}
-
-
-/*
- * The eventfds are opened by the master before it forks, so that any worker
- * can write to the one of any slot, and live as long as the zone.  None is
- * added on reload: an older worker would not have it, and the number might
- * be a client's socket there.  A worker in a slot without one looks by timer.
- */
-
-static ngx_int_t
-ngx_http_binarize_zone_open_fds(ngx_http_binarize_zone_t *zone)
-{
-    int         fd;
-    ngx_uint_t  i, n;
-
-    if (ngx_test_config) {
-        return NGX_OK;
-    }
-
-    n = ngx_http_binarize_zone_nprocesses(zone);
-
-    for (i = 0; i < n; i++) {
-
-        fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
-
-        if (fd == -1) {
-            ngx_log_error(NGX_LOG_EMERG, zone->shm_zone->shm.log, ngx_errno,
-                          "eventfd() failed");
-            return NGX_ERROR;
-        }
-
-        zone->shm->wake_fds[i] = fd;
-        zone->shm->nwake_fds = i + 1;
-    }
-
-    return NGX_OK;
-}
-
-
 ngx_int_t
 ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
     ngx_http_binarize_zone_t *zone)
 {
-    size_t             n;
-    ngx_connection_t  *c;
+    size_t  n;
 
     /* counts of pins; pages that are never touched take no memory */
 
@@ -276,32 +214,7 @@ ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
 
     ngx_http_binarize_budget_init_process(zone);
 
-    if ((ngx_uint_t) ngx_process_slot >= zone->shm->nwake_fds) {
-        return NGX_OK;
-    }
-
     zone->shm->woken[ngx_process_slot] = 0;
-
-    c = ngx_get_connection(zone->shm->wake_fds[ngx_process_slot], cycle->log);
-    if (c == NULL) {
-        return NGX_ERROR;
-    }
-
-    c->data = zone;
-    c->read->handler = ngx_http_binarize_zone_on_wake;
-    c->read->log = cycle->log;
-    c->idle = 0;
-
-    if (ngx_add_event(c->read, NGX_READ_EVENT,
-                      (ngx_event_flags & NGX_USE_CLEAR_EVENT)
-                      ? NGX_CLEAR_EVENT : NGX_LEVEL_EVENT)
-        != NGX_OK)
-    {
-        ngx_free_connection(c);
-        return NGX_ERROR;
-    }
-
-    zone->wake = c;
 
     return NGX_OK;
 }
@@ -310,17 +223,6 @@ ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
 void
 ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone)
 {
-    ngx_connection_t  *c;
-
-    c = zone->wake;
-
-    if (c) {
-        ngx_del_event(c->read, NGX_READ_EVENT, NGX_CLOSE_EVENT);
-        ngx_free_connection(c);
-        c->fd = (ngx_socket_t) -1;
-        zone->wake = NULL;
-    }
-
     ngx_http_binarize_budget_exit_process(zone);
 
     if (zone->reap.timer_set) {
@@ -376,51 +278,34 @@ ngx_http_binarize_zone_on_reap(ngx_event_t *ev)
 
     /* who died between marking this worker and waking it never woke it */
 
-    if ((ngx_uint_t) ngx_process_slot < zone->shm->nwake_fds) {
-        zone->shm->woken[ngx_process_slot] = 0;
-    }
+    zone->shm->woken[ngx_process_slot] = 0;
 
     ngx_add_timer(ev, NGX_HTTP_BINARIZE_REAP_MS);
 }
 
 
-static void
-ngx_http_binarize_zone_on_wake(ngx_event_t *ev)
+void
+ngx_http_binarize_zone_woken(ngx_http_binarize_zone_t *zone)
 {
-    uint64_t                   n, sent_us;
-    ngx_connection_t          *c;
-    ngx_http_binarize_zone_t  *zone;
-
-    c = ev->data;
-    zone = c->data;
-
-    if (read(c->fd, &n, sizeof(n)) == -1 && ngx_errno != NGX_EAGAIN) {
-        ngx_log_error(NGX_LOG_ALERT, ev->log, ngx_errno,
-                      "read() from eventfd failed");
-    }
-
-    /* before looking: who publishes afterwards wakes again */
+    uint64_t  sent_us;
 
     sent_us = zone->shm->woken[ngx_process_slot];
     zone->shm->woken[ngx_process_slot] = 0;
     ngx_memory_barrier();
 
-    ngx_http_binarize_metric_wake(zone, ngx_http_binarize_metric_clock_us()
-                                        - sent_us);
-
-    ngx_http_binarize_token_wake(zone);
-    ngx_http_binarize_budget_wake(zone);
-    ngx_http_binarize_flight_wake(zone);
+    if (sent_us) {
+        ngx_http_binarize_metric_wake(zone,
+                               ngx_http_binarize_metric_clock_us() - sent_us);
+    }
 }
 
 
 void
 ngx_http_binarize_zone_wake(ngx_http_binarize_zone_t *zone, uint64_t *slots)
 {
-    uint64_t    bits, one, now_us;
+    uint64_t    bits, now_us;
     ngx_uint_t  i, slot;
 
-    one = 1;
     now_us = ngx_http_binarize_metric_clock_us();
 
     for (i = 0; i < NGX_HTTP_BINARIZE_SLOTS / 64; i++) {
@@ -429,7 +314,7 @@ ngx_http_binarize_zone_wake(ngx_http_binarize_zone_t *zone, uint64_t *slots)
 
             slot = i * 64 + __builtin_ctzll(bits);
 
-            if (slot >= zone->shm->nwake_fds
+            if (slot >= ngx_http_binarize_wake_nslots()
                 || !ngx_atomic_cmp_set(&zone->shm->woken[slot], 0, now_us))
             {
                 continue;
@@ -437,12 +322,7 @@ ngx_http_binarize_zone_wake(ngx_http_binarize_zone_t *zone, uint64_t *slots)
 
             ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_WAKES_SENT);
 
-            if (write(zone->shm->wake_fds[slot], &one, sizeof(one)) == -1
-                && ngx_errno != NGX_EAGAIN)
-            {
-                ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
-                              "write() to eventfd of slot %ui failed", slot);
-            }
+            ngx_http_binarize_wake_slot(slot);
         }
     }
 }

@@ -35,14 +35,10 @@
 
 
 typedef struct {
-    /* eventfd of each process slot, open in every process of the cycle */
-    int                             wake_fds[NGX_HTTP_BINARIZE_SLOTS];
-    ngx_uint_t                      nwake_fds;
-
     /* whose process each slot is, 0: nobody's; under shpool->mutex */
     int64_t                         pids[NGX_HTTP_BINARIZE_SLOTS];
 
-    /* when it was written to, microseconds; 0: it was read since */
+    /* when it was to be woken, microseconds; 0: it has looked since */
     ngx_atomic_t                    woken[NGX_HTTP_BINARIZE_SLOTS];
 
     ngx_uint_t                      nflights;    /* a multiple of WAYS */
@@ -101,7 +97,6 @@ struct ngx_http_binarize_zone_s {
     ngx_queue_t                     token_waiters;
     ngx_queue_t                     budgets;    /* this worker's in use */
 
-    ngx_connection_t               *wake;
     ngx_event_t                     reap;
 };
 
@@ -123,6 +118,12 @@ ngx_uint_t ngx_http_binarize_zone_ntokens(size_t size);
  */
 void ngx_http_binarize_zone_wake(ngx_http_binarize_zone_t *zone,
     uint64_t *slots);
+
+/*
+ * This worker was woken, and is going to look: who publishes afterwards wakes
+ * it again
+ */
+void ngx_http_binarize_zone_woken(ngx_http_binarize_zone_t *zone);
 
 /*
  * The key of L1 and flights: the GUID, mixed with the zone's secret so that

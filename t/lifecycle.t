@@ -23,6 +23,12 @@ our $config = <<'CONFIG';
     }
 CONFIG
 
+# The descriptors of a process that are of a kind.
+sub descriptors {
+    my ($pid, $kind) = @_;
+    return scalar(grep { (readlink($_) // '') =~ $kind } glob("/proc/$pid/fd/*"));
+}
+
 run_file();
 
 __DATA__
@@ -77,6 +83,65 @@ nginx_signal('HUP');
 logged(qr/\[emerg\].*binarize_nonsense/, 'a broken configuration');
 is(get("/b/$id")->source, 'l1', 'still a hit');
 file_write("$dir/root/conf/nginx.conf", $conf);
+
+
+=== reloads leave no descriptor behind
+--- http_config
+    binarize_credentials $TEST_NGINX_CREDENTIALS;
+    binarize_max_size 256k;
+    binarize_zone z:1m;
+    binarize_zone other:1m;
+    binarize_cache z;
+--- config eval: $::config
+--- perl
+my $conf = file_read("$dir/root/conf/nginx.conf");
+my $kind = qr/eventfd/;
+
+# of the master, and of a worker, which has what the master had
+sub all {
+    return map { main::descriptors($_, $kind) } nginx_pid(), nginx_workers();
+}
+
+my @before = all();
+
+cmp_ok($before[0], '>=', 8, 'workers can wake each other');
+
+for my $size (2 .. 6) {
+    $conf =~ s/z:\dm/z:${size}m/;
+    file_write("$dir/root/conf/nginx.conf", $conf);
+    ok(nginx_reload(), "a zone of ${size}m");
+}
+
+is_deeply([all()], \@before, 'not more after five reloads');
+
+# that fail when the zone has been made: the port is the cloud's
+tolerate(qr/Address already in use|still could not bind/);
+(my $bad = $conf) =~ s/listen +[^;]*\Q$port\E[^;]*;/
+                       "$& listen $ENV{TEST_NGINX_CLOUD};"/e;
+
+for my $n (1 .. 5) {
+    my $size = 1 + $n % 2;
+    $bad =~ s/z:\dm/z:${size}m/;
+    file_write("$dir/root/conf/nginx.conf", $bad);
+    nginx_signal('HUP');
+    ok(until_true(sub {
+        $n == (() = error_log() =~ /still could not bind/g)
+    }), 'a reload fails');
+}
+
+is_deeply([all()], \@before, 'nor after five that failed');
+file_write("$dir/root/conf/nginx.conf", $conf);
+
+# none at all is needed, then some again
+(my $without = $conf) =~ s/^.*binarize_.*\n//mg;
+$without =~ s{location /\w+/ \{\s*\}}{}g;
+file_write("$dir/root/conf/nginx.conf", $without);
+ok(nginx_reload(), 'without a gateway');
+is((all())[0], 0, 'nothing is open');
+file_write("$dir/root/conf/nginx.conf", $conf);
+ok(nginx_reload(), 'with one again');
+is_deeply([all()], \@before, 'as it was');
+is(get('/b/' . task())->{status}, 200, 'it works');
 
 
 === requests in the air finish on a reload
