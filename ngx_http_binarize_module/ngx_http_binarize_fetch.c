@@ -503,12 +503,13 @@ ngx_http_binarize_fetch_on_done(ngx_http_binarize_call_t *call)
     fetch->retry_after_s = call->retry_after_s;
     fetch->tries = call->tries;
     fetch->tries_left = call->tries_left;
+    fetch->stopped = call->stopped;
 
     if (fetch->status && fetch->status != NGX_HTTP_OK) {
         ngx_http_binarize_fetch_judge_status(fetch);
     }
 
-    if (fetch->problem != NGX_HTTP_BINARIZE_OK) {
+    if (fetch->problem != NGX_HTTP_BINARIZE_OK && !fetch->stopped) {
         ngx_log_error(NGX_LOG_ERR, &call->job->log, 0,
                       "cloud gave no document: %s, status %ui%s%s",
                       ngx_http_binarize_problem_name(fetch->problem),

@@ -59,6 +59,7 @@ struct ngx_http_binarize_fetch_s {
     time_t                          retry_after_s; /* -1: none */
     ngx_uint_t                      tries;
     ngx_uint_t                      tries_left;
+    ngx_uint_t                      stopped;     /* see _http.h */
     ngx_http_binarize_document_t   *document;    /* NULL: no body */
 
     ngx_str_t                       doc;         /* until done() returns */

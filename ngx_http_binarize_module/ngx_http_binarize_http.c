@@ -2,6 +2,7 @@
 #include "ngx_http_binarize_http_call.h"
 
 
+static void ngx_http_binarize_call_stop(ngx_http_binarize_call_t *call);
 static void ngx_http_binarize_call_on_job_start(ngx_http_request_t *r);
 static ngx_int_t ngx_http_binarize_call_resolve(ngx_http_request_t *r,
     ngx_http_binarize_call_t *call);
@@ -14,6 +15,13 @@ static ngx_int_t ngx_http_binarize_call_create_request(ngx_http_request_t *r);
 static void ngx_http_binarize_call_abort_request(ngx_http_request_t *r);
 static void ngx_http_binarize_call_finalize_request(ngx_http_request_t *r,
     ngx_int_t rc);
+
+
+/* of this worker, in the air */
+static ngx_queue_t  ngx_http_binarize_calls = {
+    &ngx_http_binarize_calls, &ngx_http_binarize_calls
+};
+static ngx_uint_t   ngx_http_binarize_stopped;
 
 
 ngx_http_binarize_call_t *
@@ -54,10 +62,80 @@ ngx_http_binarize_call_abandon(ngx_http_binarize_call_t *call)
 ngx_int_t
 ngx_http_binarize_call_start(ngx_http_binarize_call_t *call)
 {
-    return ngx_http_binarize_job_start(call->job, call,
-                                       ngx_http_binarize_call_on_job_start,
-                                       ngx_http_binarize_call_on_job_end,
-                                       call);
+    if (ngx_http_binarize_job_start(call->job, call,
+                                    ngx_http_binarize_call_on_job_start,
+                                    ngx_http_binarize_call_on_job_end, call)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_queue_insert_tail(&ngx_http_binarize_calls, &call->queue);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_binarize_call_stop_all(void)
+{
+    ngx_queue_t  *q, *next;
+
+    ngx_http_binarize_stopped = 1;
+
+    for (q = ngx_queue_head(&ngx_http_binarize_calls);
+         q != ngx_queue_sentinel(&ngx_http_binarize_calls);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+
+        ngx_http_binarize_call_stop(ngx_queue_data(q, ngx_http_binarize_call_t,
+                                                   queue));
+    }
+}
+
+
+ngx_uint_t
+ngx_http_binarize_call_stopped(void)
+{
+    return ngx_http_binarize_stopped;
+}
+
+
+/* nginx's upstream gives up for one reason only that is not another try's */
+
+static void
+ngx_http_binarize_call_stop(ngx_http_binarize_call_t *call)
+{
+    ngx_connection_t     *c;
+    ngx_http_request_t   *r;
+    ngx_http_upstream_t  *u;
+
+    r = call->job->request;
+    u = r->upstream;
+    c = u ? u->peer.connection : NULL;
+
+    call->stopped = 1;
+
+    ngx_log_error(NGX_LOG_NOTICE, &call->job->log, 0,
+                  "call is given up: worker_shutdown_timeout has passed");
+
+    if (c == NULL) {
+        /* a name is being resolved, or the call is over */
+
+        if (call->resolver_ctx) {
+            ngx_http_finalize_request(r, NGX_HTTP_GATEWAY_TIME_OUT);
+            ngx_http_binarize_job_run_posted(call->job);
+        }
+
+        return;
+    }
+
+    u->peer.tries = 0;
+
+    c->read->timedout = 1;
+    c->write->timedout = 1;
+    c->read->handler(c->read);
 }
 
 
@@ -262,6 +340,8 @@ ngx_http_binarize_call_on_job_end(void *data)
     ngx_http_binarize_call_t  *call = data;
 
     ngx_int_t  rc;
+
+    ngx_queue_remove(&call->queue);
 
     if (call->resume.posted) {
         ngx_delete_posted_event(&call->resume);

@@ -75,6 +75,9 @@ struct ngx_http_binarize_call_s {
     unsigned                        close:1;
     unsigned                        extra:1;      /* bytes behind the end */
     unsigned                        encoded:1;
+    unsigned                        stopped:1;    /* see below */
+
+    ngx_queue_t                     queue;        /* of this worker's */
 };
 
 
@@ -93,6 +96,15 @@ void ngx_http_binarize_call_abandon(ngx_http_binarize_call_t *call);
  * the call is gone.
  */
 ngx_int_t ngx_http_binarize_call_start(ngx_http_binarize_call_t *call);
+
+/*
+ * Ends all calls of this worker, as if the cloud were too slow, but with
+ * "stopped" set: it is not the cloud's fault.
+ */
+void ngx_http_binarize_call_stop_all(void);
+
+/* it was called: no more calls are to be started */
+ngx_uint_t ngx_http_binarize_call_stopped(void);
 
 /* the response's Content-Length, or -1; valid in body() */
 off_t ngx_http_binarize_call_content_length(ngx_http_binarize_call_t *call);

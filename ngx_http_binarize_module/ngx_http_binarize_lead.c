@@ -31,6 +31,8 @@ static void ngx_http_binarize_lead_on_kept(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result);
 static void ngx_http_binarize_lead_done(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result);
+static void ngx_http_binarize_lead_give_up(
+    ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_problem_e problem, ngx_uint_t status,
     time_t retry_after_s);
@@ -161,6 +163,15 @@ ngx_http_binarize_lead_get_token(ngx_http_binarize_flight_t *flight)
     ngx_int_t                    rc;
     ngx_http_binarize_problem_e  problem;
 
+    /* for somebody, and by a worker that may still make calls */
+
+    if (ngx_http_binarize_flight_deserted(flight)
+        || ngx_http_binarize_call_stopped())
+    {
+        ngx_http_binarize_lead_give_up(flight);
+        return;
+    }
+
     flight->token_waiter.handler = ngx_http_binarize_lead_on_token;
     flight->token_waiter.data = flight;
 
@@ -270,8 +281,7 @@ ngx_http_binarize_lead_on_turn(void *data)
     flight->queued = 0;
 
     if (ngx_http_binarize_flight_deserted(flight)) {
-        ngx_http_binarize_flight_release(flight);
-        ngx_http_binarize_flight_land(flight, NULL);
+        ngx_http_binarize_lead_give_up(flight);
         return;
     }
 
@@ -356,6 +366,11 @@ ngx_http_binarize_lead_on_fetch(ngx_http_binarize_fetch_t *fetch)
     ngx_http_binarize_metric_fetch(flight->conf, fetch);
 
     ngx_http_binarize_budget_release(&flight->turn, fetch->tries != 0);
+
+    if (fetch->stopped) {
+        ngx_http_binarize_lead_give_up(flight);
+        return;
+    }
 
     if (fetch->status != NGX_HTTP_UNAUTHORIZED && fetch->status) {
         ngx_http_binarize_token_accepted(flight->conf->token,
@@ -491,6 +506,16 @@ ngx_http_binarize_lead_done(ngx_http_binarize_flight_t *flight,
     }
 
     ngx_http_binarize_flight_land(flight, result);
+}
+
+
+/* without an answer: other workers that want one lead on */
+
+static void
+ngx_http_binarize_lead_give_up(ngx_http_binarize_flight_t *flight)
+{
+    ngx_http_binarize_flight_release(flight);
+    ngx_http_binarize_flight_land(flight, NULL);
 }
 
 

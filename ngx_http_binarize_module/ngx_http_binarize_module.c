@@ -13,6 +13,7 @@ static ngx_int_t ngx_http_binarize_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_binarize_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_binarize_init_process(ngx_cycle_t *cycle);
 static void ngx_http_binarize_on_wake(void *data);
+static void ngx_http_binarize_on_stop(void *data);
 static void ngx_http_binarize_exit_process(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_binarize_variable_id(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -154,7 +155,8 @@ ngx_http_binarize_init_process(ngx_cycle_t *cycle)
 
     if (bmcf->zones.nelts
         && ngx_http_binarize_wake_init_process(cycle,
-                                               ngx_http_binarize_on_wake, bmcf)
+                                               ngx_http_binarize_on_wake,
+                                               ngx_http_binarize_on_stop, bmcf)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -200,6 +202,22 @@ ngx_http_binarize_on_wake(void *data)
         ngx_http_binarize_budget_wake(zone);
         ngx_http_binarize_flight_wake(zone);
     }
+}
+
+
+/*
+ * Nobody waits any more whom this worker could answer, and nobody will: calls
+ * in the air end, and what is not in the air looks whether it is needed.
+ */
+
+static void
+ngx_http_binarize_on_stop(void *data)
+{
+    ngx_http_binarize_main_conf_t *bmcf = data;
+
+    ngx_http_binarize_call_stop_all();
+    ngx_http_binarize_nodes_wake(bmcf);
+    ngx_http_binarize_on_wake(bmcf);
 }
 
 

@@ -599,6 +599,13 @@ ngx_http_binarize_nodes_release(ngx_http_binarize_flight_t *flight)
 }
 
 
+void
+ngx_http_binarize_nodes_wake(ngx_http_binarize_main_conf_t *bmcf)
+{
+    ngx_http_binarize_nodes_on_landing(bmcf, NULL, NULL);
+}
+
+
 ngx_int_t
 ngx_http_binarize_nodes_init_process(ngx_cycle_t *cycle,
     ngx_http_binarize_main_conf_t *bmcf)

@@ -34,6 +34,9 @@ void ngx_http_binarize_nodes_tell(ngx_http_binarize_flight_t *flight,
 /* gives the lease back, if it is held, and tells the others to look again */
 void ngx_http_binarize_nodes_release(ngx_http_binarize_flight_t *flight);
 
+/* all flights that wait for another node look */
+void ngx_http_binarize_nodes_wake(ngx_http_binarize_main_conf_t *bmcf);
+
 /* listens to the other nodes; in init_process, after Redis' own */
 ngx_int_t ngx_http_binarize_nodes_init_process(ngx_cycle_t *cycle,
     ngx_http_binarize_main_conf_t *bmcf);

@@ -526,6 +526,11 @@ ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
     problem = call->problem;
     pause_s = 1;
 
+    if (call->stopped) {
+        ngx_http_binarize_token_release(token, problem, 0);
+        return;
+    }
+
     if (call->status >= 400 && call->status < 500
         && call->status != NGX_HTTP_TOO_MANY_REQUESTS
         && call->status != NGX_HTTP_REQUEST_TIME_OUT)

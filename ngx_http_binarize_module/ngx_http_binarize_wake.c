@@ -7,7 +7,9 @@
 /* of the process that a worker is */
 typedef struct {
     ngx_connection_t  *connection;
+    ngx_event_t        stop;
     void             (*handler)(void *data);
+    void             (*stopped)(void *data);
     void              *data;
 } ngx_http_binarize_wake_t;
 
@@ -15,6 +17,7 @@ typedef struct {
 static void ngx_http_binarize_wake_open(ngx_cycle_t *cycle);
 static void ngx_http_binarize_wake_on_cycle_end(void *data);
 static void ngx_http_binarize_wake_on_read(ngx_event_t *ev);
+static void ngx_http_binarize_wake_on_stop(ngx_event_t *ev);
 
 
 /*
@@ -101,26 +104,43 @@ ngx_http_binarize_wake_on_cycle_end(void *data)
 }
 
 
+/*
+ * A worker in a slot without an eventfd has one of its own: nobody writes to
+ * it, but nginx tells its connection, too, when time is over.
+ */
+
 ngx_int_t
 ngx_http_binarize_wake_init_process(ngx_cycle_t *cycle,
-    void (*handler)(void *data), void *data)
+    void (*handler)(void *data), void (*stopped)(void *data), void *data)
 {
+    int                        fd;
     ngx_connection_t          *c;
     ngx_http_binarize_wake_t  *wake;
 
     wake = &ngx_http_binarize_wake;
 
     wake->handler = handler;
+    wake->stopped = stopped;
     wake->data = data;
 
-    /* who has none looks by timer */
+    wake->stop.handler = ngx_http_binarize_wake_on_stop;
+    wake->stop.data = wake;
+    wake->stop.log = cycle->log;
 
-    if ((ngx_uint_t) ngx_process_slot >= ngx_http_binarize_wake_nfds) {
-        return NGX_OK;
+    if ((ngx_uint_t) ngx_process_slot < ngx_http_binarize_wake_nfds) {
+        fd = ngx_http_binarize_wake_fds[ngx_process_slot];
+
+    } else {
+        fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
+
+        if (fd == -1) {
+            ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
+                          "eventfd() failed");
+            return NGX_ERROR;
+        }
     }
 
-    c = ngx_get_connection(ngx_http_binarize_wake_fds[ngx_process_slot],
-                           cycle->log);
+    c = ngx_get_connection(fd, cycle->log);
     if (c == NULL) {
         return NGX_ERROR;
     }
@@ -173,6 +193,12 @@ ngx_http_binarize_wake_on_read(ngx_event_t *ev)
     c = ev->data;
     wake = c->data;
 
+    if (c->close) {
+        /* by ngx_shutdown_timer_handler(), which has others to tell */
+        c->close = 0;
+        ngx_post_event(&wake->stop, &ngx_posted_events);
+    }
+
     if (read(c->fd, &n, sizeof(n)) == -1) {
 
         if (ngx_errno != NGX_EAGAIN) {
@@ -184,6 +210,17 @@ ngx_http_binarize_wake_on_read(ngx_event_t *ev)
     }
 
     wake->handler(wake->data);
+}
+
+
+static void
+ngx_http_binarize_wake_on_stop(ngx_event_t *ev)
+{
+    ngx_http_binarize_wake_t  *wake;
+
+    wake = ev->data;
+
+    wake->stopped(wake->data);
 }
 
 

@@ -19,9 +19,13 @@
  */
 void ngx_http_binarize_wake_init_module(ngx_cycle_t *cycle);
 
-/* handler(data) is called when this worker was woken */
+/*
+ * handler(data) is called when this worker was woken; stopped(data) when
+ * worker_shutdown_timeout has passed, after nginx has closed the clients'
+ * connections.
+ */
 ngx_int_t ngx_http_binarize_wake_init_process(ngx_cycle_t *cycle,
-    void (*handler)(void *data), void *data);
+    void (*handler)(void *data), void (*stopped)(void *data), void *data);
 void ngx_http_binarize_wake_exit_process(void);
 
 /* worker processes there may be at once: those of a reload overlap */

@@ -102,6 +102,7 @@ sub all {
     return map { main::descriptors($_, $kind) } nginx_pid(), nginx_workers();
 }
 
+until_true { 2 == nginx_workers() };
 my @before = all();
 
 cmp_ok($before[0], '>=', 8, 'workers can wake each other');
@@ -208,6 +209,73 @@ until_true { cloud->calls()->{in_air} };
 ok(nginx_stop('TERM'), 'a fast shutdown');
 $client->leave();
 nginx_start();
+
+
+=== worker_shutdown_timeout
+--- main_config
+    worker_shutdown_timeout 1s;
+--- config eval: $::config
+--- perl
+my @op = (op => 'deskewimage');
+
+# the old workers listen no longer, and go on with what they have
+sub retire {
+    my @old = nginx_workers();
+
+    nginx_signal('HUP');
+    until_true {
+        !grep { Binarize::alive($_)
+                && file_read("/proc/$_/cmdline") !~ /shutting down/ } @old
+    };
+
+    return @old;
+}
+
+# what is in the air when time is over, and who wants it next
+for (['a cloud that is silent', 'b', hang => 'start'],
+     ['in the middle of a head', 'b', hang => 'midhead'],
+     ['in the middle of a body', 'b', hang => 'body'],
+     ['a body by drips', 'b', dribble => 1, dribble_ms => 50],
+     ['with Redis', 'redis', hang => 'start'],
+     ['a pending task', 'wait', status => 'Pending'])
+{
+    my ($name, $at, @fault) = @$_;
+    my @its = $at eq 'redis' ? @op : ();
+    my $id = task(size => 3000, @its);
+
+    cloud->fault($id, { @fault, @its, times => 1 });
+
+    my @clients = map { begin("/$at/$id") } 1 .. 6;
+
+    until_true { fetches($id, undef, @its) };
+    my @old = retire();
+    my $next = begin("/$at/$id");
+
+    ok(until_true(sub { !grep { Binarize::alive($_) } @old }, 3.5),
+       "$name: the old workers have gone");
+    is($next->answer()->{status}, 200, 'and new ones lead');
+    is(fetches($id, undef, @its), 2, 'by a call of theirs');
+    $_->leave() for @clients;
+}
+
+# nor does a token call
+my $id = task(size => 3000);
+
+cloud->fault('token', { hang => 'start', times => 1 });
+cloud->post('revoke');
+
+my $client = begin("/b/$id");
+
+until_true { cloud->calls()->{token}{faults} };
+my @old = retire();
+my $next = begin("/b/$id");
+ok(until_true(sub { !grep { Binarize::alive($_) } @old }, 3.5),
+   'a token call: the old workers have gone');
+is($next->answer()->{status}, 200, 'and new ones make it');
+$client->leave();
+
+is(scalar(grep { /cloud gave no document/ && !/status 401/ }
+          split /\n/, error_log()), 0, 'nobody blames the cloud');
 
 
 === clients leave, the flight goes on
