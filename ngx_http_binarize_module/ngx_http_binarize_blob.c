@@ -107,9 +107,9 @@ ngx_http_binarize_blob_map(ngx_http_binarize_blob_t *blob)
         ngx_memcpy(blob->memory + copied, p, size);
     }
 
-    ngx_shmtx_lock(&blob->zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(blob->zone);
     binarize_store_abort(blob->zone->store, blob->entry);
-    ngx_shmtx_unlock(&blob->zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(blob->zone);
 
     blob->entry = NULL;
 
@@ -121,9 +121,9 @@ void
 ngx_http_binarize_blob_free(ngx_http_binarize_blob_t *blob)
 {
     if (blob->entry) {
-        ngx_shmtx_lock(&blob->zone->shpool->mutex);
+        ngx_http_binarize_zone_lock(blob->zone);
         binarize_store_abort(blob->zone->store, blob->entry);
-        ngx_shmtx_unlock(&blob->zone->shpool->mutex);
+        ngx_http_binarize_zone_unlock(blob->zone);
 
         blob->entry = NULL;
     }

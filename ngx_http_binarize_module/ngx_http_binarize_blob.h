@@ -47,9 +47,9 @@ void ngx_http_binarize_blob_free(ngx_http_binarize_blob_t *blob);
 /* calls reserve, grow or finish until they no longer want to be called again */
 #define ngx_http_binarize_store_retry(zone, rc, call)                         \
     do {                                                                      \
-        ngx_shmtx_lock(&(zone)->shpool->mutex);                               \
+        ngx_http_binarize_zone_lock(zone);                                    \
         rc = call;                                                            \
-        ngx_shmtx_unlock(&(zone)->shpool->mutex);                             \
+        ngx_http_binarize_zone_unlock(zone);                                  \
     } while (rc == BINARIZE_AGAIN)
 
 

@@ -47,12 +47,12 @@ ngx_http_binarize_budget_take(ngx_http_binarize_budget_t *budget,
     zone = budget->shm_zone->data;
     shared = ngx_http_binarize_budget_shared(budget);
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     ngx_http_binarize_budget_open_locked(&view, budget);
 
     if (view.lane == NULL) {
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_binarize_zone_unlock(zone);
 
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                       "binarize_budget: more workers than zone \"%V\" has "
@@ -87,7 +87,7 @@ ngx_http_binarize_budget_take(ngx_http_binarize_budget_t *budget,
 
     ngx_http_binarize_budget_show_locked(&view);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     if (rc == NGX_DECLINED) {
         ngx_http_binarize_turn_new(turn);
@@ -245,7 +245,7 @@ ngx_http_binarize_budget_again(ngx_http_binarize_turn_t *turn)
 
     zone = budget->shm_zone->data;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     ngx_http_binarize_budget_open_locked(&view, budget);
 
@@ -254,7 +254,7 @@ ngx_http_binarize_budget_again(ngx_http_binarize_turn_t *turn)
           == BINARIZE_OK)
          ? NGX_OK : NGX_DECLINED;
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     return rc;
 }
@@ -275,14 +275,14 @@ ngx_http_binarize_budget_not_again(ngx_http_binarize_turn_t *turn)
 
     zone = budget->shm_zone->data;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     ngx_http_binarize_budget_open_locked(&view, budget);
 
     binarize_budget_give_back(&view.sb->state, &budget->limits, view.now_us,
                               ngx_time());
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 }
 
 
@@ -306,7 +306,7 @@ ngx_http_binarize_budget_release(ngx_http_binarize_turn_t *turn,
     zone = budget->shm_zone->data;
     ngx_memzero(slots, sizeof(slots));
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     ngx_http_binarize_budget_open_locked(&view, budget);
 
@@ -335,7 +335,7 @@ ngx_http_binarize_budget_release(ngx_http_binarize_turn_t *turn,
 
     token = ngx_current_msec < view.sb->token_ms;
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     ngx_http_binarize_budget_unask(turn);
 
@@ -370,7 +370,7 @@ ngx_http_binarize_budget_retry_ms(ngx_http_binarize_turn_t *turn)
 
     zone = turn->budget->shm_zone->data;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     ngx_http_binarize_budget_open_locked(&view, turn->budget);
 
@@ -381,7 +381,7 @@ ngx_http_binarize_budget_retry_ms(ngx_http_binarize_turn_t *turn)
 
     (void) ngx_http_binarize_budget_estimate_locked(&view, &estimate, ahead);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     return estimate.retry_ms;
 }
@@ -553,13 +553,13 @@ ngx_http_binarize_budget_next(ngx_http_binarize_budget_t *budget,
     zone = budget->shm_zone->data;
     shared = ngx_http_binarize_budget_shared(budget);
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     ngx_http_binarize_budget_open_locked(&view, budget);
     ngx_http_binarize_budget_show_locked(&view);
 
     if (ngx_queue_empty(&budget->turns)) {
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_binarize_zone_unlock(zone);
         return NULL;
     }
 
@@ -578,7 +578,7 @@ ngx_http_binarize_budget_next(ngx_http_binarize_budget_t *budget,
         ngx_memzero(slots, sizeof(slots));
         ngx_http_binarize_budget_front_slot_locked(&view, slots);
 
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_binarize_zone_unlock(zone);
 
         ngx_http_binarize_zone_wake(zone, slots);
 
@@ -591,7 +591,7 @@ ngx_http_binarize_budget_next(ngx_http_binarize_budget_t *budget,
 
     unit = ngx_http_binarize_budget_unit_locked(&view, 0);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     if (left_ms) {
         ngx_http_binarize_budget_revise(budget, turn, &estimate);

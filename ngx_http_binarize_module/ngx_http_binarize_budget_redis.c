@@ -207,7 +207,7 @@ ngx_http_binarize_budget_asked(ngx_http_binarize_budget_t *budget,
                      + ngx_min((ngx_msec_t) reply->element[1]->integer,
                                NGX_HTTP_BINARIZE_BUDGET_BEAT_MS);
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     ngx_http_binarize_budget_open_locked(&view, budget);
 
@@ -229,7 +229,7 @@ ngx_http_binarize_budget_asked(ngx_http_binarize_budget_t *budget,
     ngx_http_binarize_budget_show_locked(&view);
     ngx_http_binarize_budget_waiting_locked(&view, slots);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     ngx_http_binarize_zone_wake(zone, slots);
 

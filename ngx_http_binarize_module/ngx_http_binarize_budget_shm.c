@@ -420,7 +420,7 @@ ngx_http_binarize_budget_init_process(ngx_http_binarize_zone_t *zone)
 
     ngx_memzero(slots, sizeof(slots));
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     for (i = 0; i < n; i++) {
 
@@ -438,7 +438,7 @@ ngx_http_binarize_budget_init_process(ngx_http_binarize_zone_t *zone)
         }
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     ngx_http_binarize_zone_wake(zone, slots);
 }

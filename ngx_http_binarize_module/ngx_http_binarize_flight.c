@@ -271,7 +271,7 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
         return;
     }
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     entry = binarize_store_lookup(zone->store, flight->key, ngx_current_msec);
 
@@ -289,7 +289,7 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
         flight->shm = ngx_http_binarize_flight_claim_locked(flight, &follow);
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     if (result) {
         result->source = ngx_http_binarize_flight_source(flight,
@@ -473,7 +473,7 @@ ngx_http_binarize_flight_renew(ngx_http_binarize_flight_t *flight)
     sf = flight->shm;
 
     if (sf) {
-        ngx_shmtx_lock(&flight->zone->shpool->mutex);
+        ngx_http_binarize_zone_lock(flight->zone);
 
         if (sf->leader == ngx_pid
             && ngx_memcmp(sf->key, flight->key, sizeof(sf->key)) == 0)
@@ -489,7 +489,7 @@ ngx_http_binarize_flight_renew(ngx_http_binarize_flight_t *flight)
             flight->shm = NULL;
         }
 
-        ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+        ngx_http_binarize_zone_unlock(flight->zone);
     }
 
     if (flight->lease) {
@@ -538,7 +538,7 @@ ngx_http_binarize_flight_release(ngx_http_binarize_flight_t *flight)
     flight->shm = NULL;
     wake = 0;
 
-    ngx_shmtx_lock(&flight->zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(flight->zone);
 
     if (sf->leader == ngx_pid
         && ngx_memcmp(sf->key, flight->key, sizeof(sf->key)) == 0)
@@ -548,7 +548,7 @@ ngx_http_binarize_flight_release(ngx_http_binarize_flight_t *flight)
         wake = 1;
     }
 
-    ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(flight->zone);
 
     if (wake) {
         ngx_http_binarize_zone_wake(flight->zone, slots);
@@ -577,9 +577,9 @@ ngx_http_binarize_flight_has_followers(ngx_http_binarize_flight_t *flight)
         return 0;
     }
 
-    ngx_shmtx_lock(&flight->zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(flight->zone);
     others = flight->shm->waiters;
-    ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(flight->zone);
 
     /* this worker may have followed before it led */
 

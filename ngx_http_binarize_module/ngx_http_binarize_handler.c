@@ -325,7 +325,7 @@ ngx_http_binarize_lookup(ngx_http_request_t *r,
     zone = conf->zone->data;
     result = NULL;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     entry = binarize_store_lookup(zone->store, ctx->key, ngx_current_msec);
 
@@ -337,7 +337,7 @@ ngx_http_binarize_lookup(ngx_http_request_t *r,
                                                           r->pool);
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     if (result) {
         ctx->source = ngx_http_binarize_result_hit(result);

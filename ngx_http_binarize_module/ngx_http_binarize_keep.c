@@ -75,12 +75,12 @@ ngx_http_binarize_keep_blob(ngx_http_binarize_flight_t *flight,
 
     ngx_http_binarize_result_meta(result, &meta);
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     binarize_store_publish(zone->store, entry, &meta, ngx_current_msec);
     stored = ngx_http_binarize_result_of_entry_locked(zone, entry, NULL);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     fetch->blob.entry = NULL;
 
@@ -233,9 +233,9 @@ ngx_http_binarize_keep_copied(ngx_http_binarize_copy_t *copy)
                           + (uint64_t) flight->conf->valid_s * 1000;
     }
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
     binarize_store_publish(zone->store, blob->entry, &meta, ngx_current_msec);
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     blob->entry = NULL;
     result->kept = flight->conf->l1;
@@ -255,12 +255,12 @@ ngx_http_binarize_keep_polled(ngx_http_binarize_flight_t *flight)
 
     zone = flight->zone;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     entry = binarize_store_peek(zone->store, flight->key);
     polled = (entry && entry->kind == BINARIZE_STORE_PENDING);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     return polled;
 }
@@ -344,12 +344,12 @@ ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
 
     ngx_http_binarize_result_meta(result, &meta);
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     old = binarize_store_peek(zone->store, flight->key);
     repeat = old ? ngx_http_binarize_keep_repeat(old, kind, &meta) : 0;
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     ms = ngx_http_binarize_keep_ms(flight, result, kind, repeat);
 

@@ -142,7 +142,7 @@ ngx_http_binarize_flight_late(ngx_http_binarize_ctx_t *ctx)
     if (flight->following) {
         sf = ngx_http_binarize_zone_flights(flight->zone, flight->key);
 
-        ngx_shmtx_lock(&flight->zone->shpool->mutex);
+        ngx_http_binarize_zone_lock(flight->zone);
 
         for (i = 0; i < NGX_HTTP_BINARIZE_WAYS; i++) {
             if (sf[i].leader && sf[i].turn_ms == 0
@@ -152,7 +152,7 @@ ngx_http_binarize_flight_late(ngx_http_binarize_ctx_t *ctx)
             }
         }
 
-        ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+        ngx_http_binarize_zone_unlock(flight->zone);
     }
 
     if (calls) {

@@ -705,9 +705,9 @@ ngx_http_binarize_metrics_init_process(ngx_cycle_t *cycle,
         zone->counters = ngx_http_binarize_metrics_block(zone->metrics,
                              ngx_process_slot % zone->metrics->nblocks);
 
-        ngx_shmtx_lock(&zone->shpool->mutex);
+        ngx_http_binarize_zone_lock(zone);
         ngx_http_binarize_metrics_claim_locked(zone);
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_binarize_zone_unlock(zone);
     }
 
     gp = bmcf->gateways.elts;
@@ -715,11 +715,11 @@ ngx_http_binarize_metrics_init_process(ngx_cycle_t *cycle,
     for (i = 0; i < bmcf->gateways.nelts; i++) {
         zone = gp[i]->zone->data;
 
-        ngx_shmtx_lock(&zone->shpool->mutex);
+        ngx_http_binarize_zone_lock(zone);
 
         gp[i]->ns_index = ngx_http_binarize_metrics_namespace_locked(zone,
                                                                 &gp[i]->ns);
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_binarize_zone_unlock(zone);
     }
 
     redis = bmcf->redises.elts;
@@ -953,9 +953,9 @@ ngx_http_binarize_metrics_read(ngx_http_binarize_zone_t *zone,
 
     ngx_memcpy(snapshot->namespaces[i], "other", sizeof("other"));
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
     binarize_store_stats(zone->store, &snapshot->store);
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 }
 
 

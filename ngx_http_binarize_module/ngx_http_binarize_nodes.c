@@ -105,9 +105,9 @@ ngx_http_binarize_nodes_inherit(ngx_http_binarize_flight_t *flight)
         return;
     }
 
-    ngx_shmtx_lock(&flight->zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(flight->zone);
     ngx_memcpy(token, flight->shm->lease, sizeof(token));
-    ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(flight->zone);
 
     if (token[0]) {
         ngx_http_binarize_l2_lease_drop(flight->conf->redis,
@@ -131,7 +131,7 @@ ngx_http_binarize_nodes_bequeath(ngx_http_binarize_flight_t *flight,
         return;
     }
 
-    ngx_shmtx_lock(&flight->zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(flight->zone);
 
     if (sf->leader == ngx_pid
         && ngx_memcmp(sf->key, flight->key, sizeof(sf->key)) == 0)
@@ -144,7 +144,7 @@ ngx_http_binarize_nodes_bequeath(ngx_http_binarize_flight_t *flight,
         }
     }
 
-    ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(flight->zone);
 }
 
 

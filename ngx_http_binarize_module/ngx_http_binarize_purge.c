@@ -122,7 +122,7 @@ ngx_http_binarize_purge_zone(ngx_http_binarize_loc_conf_t *conf, u_char *guid)
 
     ngx_http_binarize_zone_key(zone, conf->ns_digest, guid, key);
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     zone->shm->purges[key[0] % NGX_HTTP_BINARIZE_PURGES]++;
 
@@ -135,7 +135,7 @@ ngx_http_binarize_purge_zone(ngx_http_binarize_loc_conf_t *conf, u_char *guid)
         (void) binarize_store_remove(zone->store, key);
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     return had;
 }

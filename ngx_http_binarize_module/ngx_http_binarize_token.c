@@ -49,7 +49,7 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
 
     bearer->text.data = text;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     st = ngx_http_binarize_token_slot_locked(zone, token);
     st->used_ms = ngx_current_msec;
@@ -89,7 +89,7 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
         }
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     if (token->file.len && rc == NGX_OK) {
         rc = ngx_http_binarize_token_file_get(token, bearer, problem);
@@ -310,7 +310,7 @@ ngx_http_binarize_token_accepted(ngx_http_binarize_token_t *token,
 
     zone = token->shm_zone->data;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     st = ngx_http_binarize_token_slot_locked(zone, token);
 
@@ -320,7 +320,7 @@ ngx_http_binarize_token_accepted(ngx_http_binarize_token_t *token,
         st->next_drop_ms = 0;
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 }
 
 
@@ -348,12 +348,12 @@ ngx_http_binarize_token_paused(ngx_http_binarize_token_t *token,
     zone = token->shm_zone->data;
     until_ms = ngx_current_msec + pause_ms;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     st = ngx_http_binarize_token_slot_locked(zone, token);
     st->pause_ms = ngx_max(st->pause_ms, until_ms);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 }
 
 
@@ -366,12 +366,12 @@ ngx_http_binarize_token_notify(ngx_http_binarize_token_t *token)
 
     zone = token->shm_zone->data;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     st = ngx_http_binarize_token_slot_locked(zone, token);
     ngx_memcpy(waiters, st->waiters, sizeof(waiters));
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     ngx_http_binarize_zone_wake(zone, waiters);
 }
@@ -403,7 +403,7 @@ ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
     zone = token->shm_zone->data;
     rc = NGX_OK;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     st = ngx_http_binarize_token_slot_locked(zone, token);
 
@@ -424,7 +424,7 @@ ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
         }
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     return rc;
 }
@@ -442,7 +442,7 @@ ngx_http_binarize_token_release(ngx_http_binarize_token_t *token,
 
     zone = token->shm_zone->data;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     st = ngx_http_binarize_token_slot_locked(zone, token);
 
@@ -453,7 +453,7 @@ ngx_http_binarize_token_release(ngx_http_binarize_token_t *token,
     ngx_memcpy(waiters, st->waiters, sizeof(waiters));
     ngx_memzero(st->waiters, sizeof(waiters));
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     ngx_http_binarize_zone_wake(zone, waiters);
 }
@@ -472,7 +472,7 @@ ngx_http_binarize_token_store(ngx_http_binarize_token_t *token,
     ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_TOKEN_CALLS
                                        + NGX_HTTP_BINARIZE_OK);
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
 
     st = ngx_http_binarize_token_slot_locked(zone, token);
 
@@ -496,7 +496,7 @@ ngx_http_binarize_token_store(ngx_http_binarize_token_t *token,
     ngx_memory_barrier();
     st->size = text->len;
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                   "binarize got a token from \"%V\", valid for %T s",
@@ -537,7 +537,7 @@ ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
     {
         problem = NGX_HTTP_BINARIZE_TOKEN_REFUSED;
 
-        ngx_shmtx_lock(&zone->shpool->mutex);
+        ngx_http_binarize_zone_lock(zone);
 
         st = ngx_http_binarize_token_slot_locked(zone, token);
 
@@ -551,7 +551,7 @@ ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
         st->refused_ms = ngx_current_msec;
         pause_s = pace_s[ngx_min(st->refusals, 3)];
 
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_binarize_zone_unlock(zone);
 
     } else if (call->status == NGX_HTTP_TOO_MANY_REQUESTS
                || call->status == NGX_HTTP_SERVICE_UNAVAILABLE)

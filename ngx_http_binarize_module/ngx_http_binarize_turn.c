@@ -36,9 +36,9 @@ ngx_http_binarize_flight_patience(ngx_http_binarize_flight_t *flight)
     until_ms = ngx_http_binarize_flight_patient_until(flight);
 
     if (flight->shm) {
-        ngx_shmtx_lock(&flight->zone->shpool->mutex);
+        ngx_http_binarize_zone_lock(flight->zone);
         until_ms = ngx_max(until_ms, flight->shm->patience_ms);
-        ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+        ngx_http_binarize_zone_unlock(flight->zone);
     }
 
     return (until_ms > ngx_current_msec) ? until_ms - ngx_current_msec : 0;
@@ -105,7 +105,7 @@ ngx_http_binarize_flight_show_turn(ngx_http_binarize_flight_t *flight)
 
     ngx_memzero(slots, sizeof(slots));
 
-    ngx_shmtx_lock(&flight->zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(flight->zone);
 
     if (sf->leader == ngx_pid
         && ngx_memcmp(sf->key, flight->key, sizeof(sf->key)) == 0)
@@ -114,7 +114,7 @@ ngx_http_binarize_flight_show_turn(ngx_http_binarize_flight_t *flight)
         ngx_http_binarize_flight_slots(sf, slots);
     }
 
-    ngx_shmtx_unlock(&flight->zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(flight->zone);
 
     ngx_http_binarize_zone_wake(flight->zone, slots);
 }

@@ -7,6 +7,11 @@
 #include <openssl/rand.h>
 
 
+/* who waits for the mutex spins so often, as nginx does, then rests, ms */
+#define NGX_HTTP_BINARIZE_ZONE_SPINS  2048
+#define NGX_HTTP_BINARIZE_ZONE_YIELDS 128
+#define NGX_HTTP_BINARIZE_ZONE_REST   1
+
 /* how often each worker looks for what dead ones have left */
 #define NGX_HTTP_BINARIZE_REAP_MS  1000
 
@@ -200,10 +205,10 @@ ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
 
     /* what a worker that died in this slot has left */
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
     binarize_store_release_slot(zone->store, ngx_process_slot);
     zone->shm->pids[ngx_process_slot] = ngx_pid;
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 
     zone->reap.handler = ngx_http_binarize_zone_on_reap;
     zone->reap.data = zone;
@@ -230,14 +235,60 @@ ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone)
     }
 
     if (zone->pins) {
-        ngx_shmtx_lock(&zone->shpool->mutex);
+        ngx_http_binarize_zone_lock(zone);
         binarize_store_release_slot(zone->store, ngx_process_slot);
         zone->shm->pids[ngx_process_slot] = 0;
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_binarize_zone_unlock(zone);
 
         ngx_free(zone->pins);
         zone->pins = NULL;
     }
+}
+
+
+/*
+ * nginx's master takes the mutex from a worker that has died, but only if the
+ * zone is one of the running configuration: one that a reload has removed is
+ * used by the old workers alone, and they would wait for ever.
+ */
+
+void
+ngx_http_binarize_zone_lock(ngx_http_binarize_zone_t *zone)
+{
+    ngx_pid_t     pid;
+    ngx_uint_t    n;
+    ngx_shmtx_t  *mutex;
+
+    mutex = &zone->shpool->mutex;
+
+    for (n = 0; !ngx_shmtx_trylock(mutex); n++) {
+
+        if (ngx_ncpu > 1 && n < NGX_HTTP_BINARIZE_ZONE_SPINS) {
+            ngx_cpu_pause();
+            continue;
+        }
+
+        pid = (ngx_pid_t) *mutex->lock;
+
+        if (pid && kill(pid, 0) == -1 && ngx_errno == ESRCH) {
+            (void) ngx_shmtx_force_unlock(mutex, pid);
+
+        } else if (n < NGX_HTTP_BINARIZE_ZONE_SPINS
+                       + NGX_HTTP_BINARIZE_ZONE_YIELDS)
+        {
+            ngx_sched_yield();
+
+        } else {
+            ngx_msleep(NGX_HTTP_BINARIZE_ZONE_REST);
+        }
+    }
+}
+
+
+void
+ngx_http_binarize_zone_unlock(ngx_http_binarize_zone_t *zone)
+{
+    ngx_shmtx_unlock(&zone->shpool->mutex);
 }
 
 
@@ -264,7 +315,7 @@ ngx_http_binarize_zone_on_reap(ngx_event_t *ev)
             continue;
         }
 
-        ngx_shmtx_lock(&zone->shpool->mutex);
+        ngx_http_binarize_zone_lock(zone);
 
         /* it may have a successor by now */
 
@@ -273,7 +324,7 @@ ngx_http_binarize_zone_on_reap(ngx_event_t *ev)
             *pid = 0;
         }
 
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_binarize_zone_unlock(zone);
     }
 
     /* who died between marking this worker and waking it never woke it */
@@ -409,7 +460,7 @@ ngx_http_binarize_zone_unpin(ngx_http_binarize_zone_t *zone,
         return;
     }
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_lock(zone);
     (void) binarize_store_unpin(zone->store, entry, ngx_process_slot);
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_binarize_zone_unlock(zone);
 }

@@ -109,6 +109,13 @@ ngx_int_t ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
     ngx_http_binarize_zone_t *zone);
 void ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone);
 
+/*
+ * The mutex of all that is in the zone.  One that a dead worker has held is
+ * taken from it.
+ */
+void ngx_http_binarize_zone_lock(ngx_http_binarize_zone_t *zone);
+void ngx_http_binarize_zone_unlock(ngx_http_binarize_zone_t *zone);
+
 /* the credentials that a zone of that size has room for */
 ngx_uint_t ngx_http_binarize_zone_ntokens(size_t size);
 

@@ -278,6 +278,58 @@ is(scalar(grep { /cloud gave no document/ && !/status 401/ }
           split /\n/, error_log()), 0, 'nobody blames the cloud');
 
 
+=== a worker dies inside the mutex of a zone that is gone
+--- http_config
+    binarize_credentials $TEST_NGINX_CREDENTIALS;
+    binarize_max_size 256k;
+    binarize_zone z:3m;
+--- config eval: $::config
+--- perl
+# the mutex is the first word of the zone, and holds who has it
+sub mutex {
+    my ($pid, $size) = @_;
+    no warnings 'portable';
+    my ($at) = map { hex($_->[0]) }
+               grep { hex($_->[1]) - hex($_->[0]) == $size }
+               map { /^(\w+)-(\w+) rw-s / ? [$1, $2] : () }
+               split /\n/, file_read("/proc/$pid/maps");
+
+    open(my $mem, '+<', "/proc/$pid/mem") or die "mem: $!\n";
+    sysseek($mem, $at, 0);
+
+    return $mem;
+}
+
+my ($one, $other) = nginx_workers();
+my @ids = map { task(size => 300, pending_ms => 2500) } 1 .. 5;
+
+freeze($one);
+my @clients = map { begin("/wait/$_") } @ids;
+until_true { !grep { !fetches($_) } @ids };
+kill('CONT', $one);
+
+my $mem = mutex($other, 3 * 1048576);
+(my $conf = file_read("$dir/root/conf/nginx.conf")) =~ s/z:3m/z:2m/;
+
+file_write("$dir/root/conf/nginx.conf", $conf);
+nginx_signal('HUP');
+until_true { !Binarize::alive($one)
+             && file_read("/proc/$other/cmdline") =~ /shutting down/ };
+
+# stopped outside of it, as if the other one had died in it
+until_true {
+    freeze($other);
+    sysread($mem, my $word, 8);
+    sysseek($mem, -8, 1);
+    $word eq "\0" x 8 or !kill('CONT', $other);
+};
+syswrite($mem, pack('Q', $one));
+kill('CONT', $other);
+
+answer_is($_->answer(), [200], 'the other one goes on') for @clients;
+ok(until_true(sub { !Binarize::alive($other) }), 'and it ends');
+
+
 === clients leave, the flight goes on
 --- config eval: $::config
 --- perl
