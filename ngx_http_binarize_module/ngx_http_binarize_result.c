@@ -7,6 +7,9 @@
 
 static ngx_http_binarize_result_t *ngx_http_binarize_result_create(
     ngx_pool_t *pool, ngx_uint_t npieces, size_t size);
+static ngx_int_t ngx_http_binarize_result_gather_doc(
+    ngx_http_binarize_zone_t *zone, binarize_store_entry_t *entry,
+    ngx_pool_t *pool, ngx_str_t *doc);
 static ngx_int_t ngx_http_binarize_result_copy_doc(
     ngx_http_binarize_result_t *result, ngx_pool_t *pool, ngx_str_t *doc);
 static void ngx_http_binarize_result_unpin(ngx_http_binarize_result_t *result);
@@ -80,9 +83,8 @@ ngx_http_binarize_result_t *
 ngx_http_binarize_result_of_entry_locked(ngx_http_binarize_zone_t *zone,
     binarize_store_entry_t *entry, ngx_pool_t *pool)
 {
-    size_t                       i, n;
-    u_char                      *p;
-    binarize_span_t              first, pieces[8];
+    size_t                       n;
+    binarize_span_t              first, doc;
     ngx_http_binarize_result_t  *result;
 
     n = binarize_store_payload(zone->store, entry, 0, entry->payload_size,
@@ -130,32 +132,49 @@ ngx_http_binarize_result_of_entry_locked(ngx_http_binarize_zone_t *zone,
         return result;
     }
 
-    n = binarize_store_doc(zone->store, entry, 0, entry->doc_size, pieces, 8);
-
-    result->doc.len = entry->doc_size;
+    n = binarize_store_doc(zone->store, entry, 0, entry->doc_size, &doc, 1);
 
     if (n == 1 && entry->payload_size) {
-        result->doc.data = (u_char *) pieces[0].data;
+        result->doc.data = (u_char *) doc.data;
+        result->doc.len = doc.size;
         return result;
     }
 
     /* several pieces, or of an entry that is not pinned */
 
-    result->doc.data = ngx_pnalloc(pool, entry->doc_size);
-
-    if (result->doc.data == NULL || n > 8) {
-        result->doc.len = 0;
+    if (ngx_http_binarize_result_gather_doc(zone, entry, pool, &result->doc)
+        != NGX_OK)
+    {
         result->problem = NGX_HTTP_BINARIZE_INTERNAL;
-        return result;
-    }
-
-    p = result->doc.data;
-
-    for (i = 0; i < n; i++) {
-        p = ngx_cpymem(p, pieces[i].data, pieces[i].size);
     }
 
     return result;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_result_gather_doc(ngx_http_binarize_zone_t *zone,
+    binarize_store_entry_t *entry, ngx_pool_t *pool, ngx_str_t *doc)
+{
+    u_char           *p;
+    binarize_span_t   piece;
+
+    p = ngx_pnalloc(pool, entry->doc_size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    doc->data = p;
+
+    while (doc->len < entry->doc_size) {
+        (void) binarize_store_doc(zone->store, entry, doc->len,
+                                  entry->doc_size - doc->len, &piece, 1);
+
+        p = ngx_cpymem(p, piece.data, piece.size);
+        doc->len += piece.size;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -410,3 +410,46 @@ for (['two:4m', 'two:100k', qr/binarize_zone: zone "two:100k" is too small/],
     like($said, $want, 'and why');
     main::configure("$to;", "$from;");
 }
+
+
+=== a document in as many places as there are holes
+--- http_config
+    binarize_credentials $TEST_NGINX_CREDENTIALS;
+    binarize_zone small:1m;
+    binarize_max_size 256k;
+    binarize_negative_valid 60s;
+--- config
+    location /b/ {
+        binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+        binarize_purge on;
+    }
+    location = /json { binarize_status json; }
+--- perl
+my @ids;
+
+until ((zone_status()->{l1_evictions}{result} // 0) > 20) {
+    push @ids, task(size => 300);
+    get("/b/$ids[-1]");
+}
+
+# no two of them side by side
+my @hole = @ids[grep { $_ % 2 } $#ids - 300 .. $#ids];
+get("/b/$_", -method => 'PURGE') for @hole;
+
+# larger than any of the holes, and small enough for all of them
+for my $size (8_000, 20_000, 40_000) {
+    my $id = task(status => 'Error', unknown => 1, unknown_size => $size);
+    my $document = get("/b/$id.json")->{body};
+
+    cmp_ok(length($document), '>', $size, "a document of $size bytes");
+
+    for my $format ('json', 'json', 'png') {
+        my $answer = get("/b/$id.$format");
+
+        is($answer->{status}, $format eq 'json' ? 200 : 502, "as $format");
+        is($answer->source, 'negative', 'from the zone');
+        ok($answer->{body} eq $document, 'all of it') if $format eq 'json';
+    }
+
+    is(fetches($id), 1, 'one call');
+}
