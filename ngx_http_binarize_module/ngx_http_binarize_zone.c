@@ -97,7 +97,9 @@ ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
     nlanes = ngx_max(ngx_http_binarize_wake_nprocesses(zone->cycle),
                      NGX_HTTP_BINARIZE_MIN_LANES);
 
-    ntokens = ngx_http_binarize_zone_ntokens(zone->shm_zone->shm.size);
+    /* old workers of a reload keep theirs, should all be other ones */
+
+    ntokens = 2 * ngx_http_binarize_zone_ntokens(zone->shm_zone->shm.size);
 
     zone->shm = ngx_slab_calloc(zone->shpool,
                                 sizeof(*zone->shm)

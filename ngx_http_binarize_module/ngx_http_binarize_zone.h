@@ -42,7 +42,8 @@ typedef struct {
     ngx_atomic_t                    woken[NGX_HTTP_BINARIZE_SLOTS];
 
     ngx_uint_t                      nflights;    /* a multiple of WAYS */
-    ngx_uint_t                      ntokens;     /* and budgets */
+    ngx_uint_t                      ntokens;     /* places of them, and of
+                                                    budgets */
     ngx_uint_t                      nlanes;      /* of each budget */
     uint64_t                        secret[3];   /* of keys */
 
@@ -116,7 +117,7 @@ void ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone);
 void ngx_http_binarize_zone_lock(ngx_http_binarize_zone_t *zone);
 void ngx_http_binarize_zone_unlock(ngx_http_binarize_zone_t *zone);
 
-/* the credentials that a zone of that size has room for */
+/* how many credentials a configuration may have in a zone of that size */
 ngx_uint_t ngx_http_binarize_zone_ntokens(size_t size);
 
 /*

@@ -175,3 +175,55 @@ SKIP: {
               'Cache-Status' => qr/detail=l1/], 'what was stored');
     is(fetches($id), 1, 'one cloud call');
 }
+
+
+=== reloads to other credentials, as many as there is room for
+--- http_config
+    binarize_zone small:1m;
+    binarize_max_size 256k;
+    binarize_wait 10s;
+    binarize_poll 200ms max=400ms;
+--- config eval
+CORE::join '', map {
+    "location /$_/ { binarize_pass http://\$TEST_NGINX_CLOUD/v5.0/ocr/${_}image; "
+    . "binarize_credentials client_id=first-$_ "
+    . "client_secret_file=\$TEST_NGINX_DIR/other-secret; }\n"
+} qw(binarize deskew dewarp upscale);
+--- perl
+my @ops = qw(binarize deskew dewarp upscale);
+my @generations = qw(first second third);
+my $conf = file_read("$dir/root/conf/nginx.conf");
+
+for my $op (@ops) {
+    cloud->put('credentials', { client_id => "$_-$op" }, '0ther-s3cret')
+        for @generations;
+}
+
+my $before = cloud->calls()->{token}{ok};
+my @clients;
+
+for my $generation (@generations) {
+    if ($generation ne 'first') {
+        my @old = nginx_workers();
+
+        $conf =~ s/client_id=\w+-/client_id=$generation-/g;
+        file_write("$dir/root/conf/nginx.conf", $conf);
+        nginx_signal('HUP');
+        until_true {
+            !grep { Binarize::alive($_)
+                    && file_read("/proc/$_/cmdline") !~ /shutting down/ } @old
+        };
+    }
+
+    my @ids = map { task(op => "${_}image", size => 300,
+                         pending_ms => 5000) } @ops;
+
+    push @clients, map { begin("/$ops[$_]/$ids[$_]") } 0 .. $#ops;
+    until_true {
+        !grep { !fetches($ids[$_], undef, op => "$ops[$_]image") } 0 .. $#ops
+    };
+}
+
+is_deeply(tally(status => map { $_->answer() } @clients), { 200 => 12 },
+          'all are answered');
+is(cloud->calls()->{token}{ok} - $before, 12, 'a token for each');
