@@ -9,7 +9,6 @@
 
 
 static ngx_int_t ngx_http_binarize_preconfiguration(ngx_conf_t *cf);
-static ngx_int_t ngx_http_binarize_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_binarize_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_binarize_init_process(ngx_cycle_t *cycle);
 static void ngx_http_binarize_on_wake(void *data);
@@ -55,7 +54,7 @@ static ngx_http_variable_t  ngx_http_binarize_vars[] = {
 
 static ngx_http_module_t  ngx_http_binarize_module_ctx = {
     ngx_http_binarize_preconfiguration,    /* preconfiguration */
-    ngx_http_binarize_postconfiguration,   /* postconfiguration */
+    ngx_http_binarize_check_conf,          /* postconfiguration */
 
     ngx_http_binarize_create_main_conf,    /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -100,18 +99,6 @@ ngx_http_binarize_preconfiguration(ngx_conf_t *cf)
     }
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_binarize_postconfiguration(ngx_conf_t *cf)
-{
-    /* the jobs' go before ours: a job is no client's request */
-
-    ngx_http_binarize_header_init_filter();
-    ngx_http_binarize_job_init_filters();
-
-    return ngx_http_binarize_check_conf(cf);
 }
 
 
