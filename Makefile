@@ -4,6 +4,8 @@
 #                           checkout of its repository; configured
 #                           --with-compat
 # make nginx NGINX_SRC=dir  also that tree's nginx, build/nginx
+# make static NGINX_SRC=dir an nginx with the module linked in, and image_filter,
+#                           which needs libgd-dev: build/static/nginx
 # make install              into nginx's modules directory; DESTDIR is honoured
 # make check                ./test
 # make fuzz                 the fuzzers, FUZZ_SECONDS each (60)
@@ -13,6 +15,14 @@
 #
 # CC, CPPFLAGS, CFLAGS, LDFLAGS and BUILD (the directory, build) may be given;
 # V=1 shows the commands.
+#
+# nginx and the module together under ASan and UBSan, build/asan/static/nginx;
+# nginx itself calls functions by pointers of another type and adds to null
+# pointers, and its configure leaks, so run both with ASAN_OPTIONS=detect_leaks=0:
+#
+#   make static NGINX_SRC=dir BUILD=build/asan CPPFLAGS= \
+#       CFLAGS='-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined' \
+#       LDFLAGS=-fsanitize=address,undefined
 
 NGINX_SRC =	/usr/share/nginx/src
 BUILD =		build
@@ -35,6 +45,9 @@ NGX_CONF =	--with-compat --with-debug --with-pcre-jit --with-threads \
 		--with-http_gunzip_module --with-http_gzip_static_module \
 		--with-http_secure_link_module
 
+# --add-module links it into nginx, see static
+NGX_ADD =	--add-dynamic-module
+
 
 module =	ngx_http_binarize_module
 src :=		$(abspath $(NGINX_SRC))
@@ -46,13 +59,13 @@ sources :=	$(sort $(wildcard $(module)/*.[ch] $(module)/core/*.[ch] \
 
 # a new list of sources, compiler, flags or nginx needs a new configure
 inputs :=	$(strip $(src) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) \
-		$(WARNINGS) $(NGX_CONF) $(CURDIR) $(sources))
+		$(WARNINGS) $(NGX_CONF) $(NGX_ADD) $(CURDIR) $(sources))
 
 ngx_make =	$(MAKE) $(if $(V),,-s) --no-print-directory -f $(objs)/Makefile \
 		-C $(src) CC='$(CC) $(WARNINGS)'
 
 
-.PHONY: all nginx install check fuzz bench clean FORCE
+.PHONY: all nginx static install check fuzz bench clean FORCE
 
 all: $(build)/$(module).so
 
@@ -61,10 +74,17 @@ $(build)/$(module).so: $(objs)/configured FORCE
 	@cmp -s $(objs)/$(module).so $@ \
 	    || { cp $(objs)/$(module).so $@.new && mv -f $@.new $@; }
 
-nginx: all
+nginx: $(if $(findstring dynamic,$(NGX_ADD)),all,$(objs)/configured)
 	+@$(ngx_make) binary
 	@cmp -s $(objs)/nginx $(build)/nginx \
 	    || { cp $(objs)/nginx $(build)/nginx.new && mv -f $(build)/nginx.new $(build)/nginx; }
+
+static:
+	@test -f $(src)/src/core/nginx.c || { \
+	    echo "no nginx sources in $(src): set NGINX_SRC" >&2; exit 1; }
+	@$(MAKE) --no-print-directory nginx BUILD=$(build)/static \
+	    NGX_ADD=--add-module \
+	    NGX_CONF='$(NGX_CONF) --with-http_image_filter_module'
 
 $(objs)/configured: $(objs)/inputs Makefile config config.make \
 		$(wildcard $(src)/src/core/nginx.h)
@@ -82,7 +102,7 @@ $(objs)/configured: $(objs)/inputs Makefile config config.make \
 	    $$configure "$${flags[@]}" --builddir=$(objs) \
 	        --with-cc-opt="-std=gnu11 -fPIC $(CPPFLAGS) $(CFLAGS)" \
 	        --with-ld-opt="-fPIC $(LDFLAGS)" \
-	        --add-dynamic-module=$(CURDIR)' > $(objs)/configure.log 2>&1 \
+	        $(NGX_ADD)=$(CURDIR)' > $(objs)/configure.log 2>&1 \
 	    || { tail -n 20 $(objs)/configure.log >&2; exit 1; }
 	@touch $@
 
