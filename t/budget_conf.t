@@ -11,8 +11,6 @@ file_write('b', "two\n");
 # What "nginx -t" says about http{}, without its last line.
 sub check {
     my ($http) = @_;
-    my $modules = join '', map { "load_module $_;\n" }
-                  split ' ', $ENV{TEST_NGINX_LOAD_MODULES};
 
     my $listen = 'listen 127.0.0.1:' . ($port + 2) . ';';
 

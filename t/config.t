@@ -20,8 +20,6 @@ our $credentials = "binarize_credentials client_id=one "
 # PASS stands for a gateway, CRED for its credentials.
 sub check {
     my ($http, $server, $location) = @_;
-    my $modules = join '', map { "load_module $_;\n" }
-                  split ' ', $ENV{TEST_NGINX_LOAD_MODULES};
     my $listen = '127.0.0.1:' . ($port + 2);
     my $conf = "$http server { listen $listen; $server $location }";
 

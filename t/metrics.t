@@ -215,8 +215,7 @@ sub try {
     my ($http, $location) = @_;
 
     Binarize::file_write('try.conf', <<CONFIG);
-load_module $ENV{TEST_NGINX_LOAD_MODULES};
-error_log stderr;
+${modules}error_log stderr;
 pid $dir/try.pid;
 events { }
 http {

@@ -83,8 +83,6 @@ sub placeholder_is {
 # nginx -t with that directive; its standard error.
 sub nginx_test {
     my ($directive) = @_;
-    my $modules = join '', map { "load_module $_;\n" }
-                  split ' ', $ENV{TEST_NGINX_LOAD_MODULES};
 
     file_write('try.conf', <<"CONF");
 $modules

@@ -10,7 +10,8 @@ package Binarize;
 # Environment, all optional:
 #
 #   TEST_NGINX_BINARY         nginx
-#   TEST_NGINX_LOAD_MODULES   the modules, build/ngx_http_binarize_module.so
+#   TEST_NGINX_LOAD_MODULES   the modules, build/ngx_http_binarize_module.so;
+#                             empty: nginx has ours linked in
 #   BINARIZE_STANDIN          the stand-in cloud, build/standin/standin
 #   BINARIZE_REDIS            redis-server
 #   BINARIZE_VALGRIND         1: nginx runs under valgrind, and an error or a
@@ -40,6 +41,7 @@ use Binarize::DNS;
 use Binarize::Redis;
 
 our $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+our $modules;
 our $top;
 our $dir;
 our $port;
@@ -85,8 +87,13 @@ BEGIN {
     $ENV{TEST_NGINX_SERVER_PORT} = $port;
     $ENV{TEST_NGINX_STREAM_PORT} = $port + 1;
     $ENV{TEST_NGINX_SERVROOT} = "$dir/root";
-    $ENV{TEST_NGINX_LOAD_MODULES} ||=
+    $ENV{TEST_NGINX_LOAD_MODULES} //=
         "$top/build/ngx_http_binarize_module.so";
+
+    # what a configuration of a test's own begins with
+    $modules = join '', map { "load_module $_;\n" }
+               split ' ', $ENV{TEST_NGINX_LOAD_MODULES};
+
     $ENV{TEST_NGINX_TIMEOUT} ||= $patience;
     $ENV{TEST_NGINX_DIR} = $dir;
 
@@ -100,7 +107,7 @@ our @EXPORT = qw(cloud redis_server node answer_is problem_is get begin crowd
     tally guid task fetches until_true file_write file_read nginx_pid nginx_workers
     nginx_signal nginx_reload nginx_stop nginx_start nginx_restart error_log
     logged zone_status zone_is_clean freeze compile run_file
-    secret tolerate $nginx $dir $port $patience $valgrind);
+    secret tolerate $nginx $modules $dir $port $patience $valgrind);
 
 our @secrets;
 our @tolerated;
