@@ -67,12 +67,34 @@ if (!$linked) {
     $after = "${modules}load_module $image_filter;\n";
 }
 
+# what debug logs show of the way a request takes
+our $debug = `$nginx -V 2>&1` =~ /--with-debug\b/;
+
+if ($debug) {
+    $_ .= "error_log $dir/debug.log debug;\n" for $before, $after;
+}
+
 # the blocks say which modules are loaded, and when
 $Test::Nginx::Util::LoadModules = '';
 
 sub width {
     my ($png) = @_;
     return $png =~ /^\x89PNG/ ? unpack('N', substr($png, 16, 4)) : 'no PNG';
+}
+
+# Two tests: the filter was run, and only by requests that clients have sent,
+# whose lines in the log have the connection's number.
+sub clients_only {
+    my ($filter) = @_;
+    my @lines = grep { /\]\ [\d\#]+:\ (?:\*\d+\ )?\Q$filter\E/x }
+                split /\n/, file_read('debug.log');
+
+  SKIP: {
+        Test::More::skip('an nginx without debug logs', 2) unless $debug;
+
+        isnt(scalar(@lines), 0, "$filter: by clients");
+        is(join("\n", grep { !/ \*\d+ / } @lines), '', 'and nobody else');
+    }
 }
 
 # The same for each order of the modules.
@@ -116,6 +138,7 @@ sub image_filter {
               'a 412 elsewhere');
 
     is("@{[sort(nginx_workers())]}", "@workers", 'the workers live');
+    clients_only('image filter');
 }
 
 sub sub_filter {
@@ -147,6 +170,7 @@ sub sub_filter {
               [413, @ours], 'a 413');
     get("/changed/limited/$id");
     answer_is(get("/changed/limited/$id"), [503, @ours], 'a 503');
+    clients_only('http sub filter');
 }
 
 run_file();
