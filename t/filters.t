@@ -139,6 +139,7 @@ sub image_filter {
 
     is("@{[sort(nginx_workers())]}", "@workers", 'the workers live');
     clients_only('image filter');
+    clients_only('http copy filter');
 }
 
 sub sub_filter {
