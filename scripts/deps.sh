@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that are missing for the given purposes:
 #
-#   scripts/deps.sh [build|standin|run|test|browser|cdn|bench]...
+#   scripts/deps.sh [build|standin|run|test|static|browser|cdn|bench]...
 #
 # Needs apt and root or sudo; does nothing, and needs neither, when all is
 # there.  Debian 12 or later.  Daemons that come along are neither started
@@ -11,6 +11,10 @@
 #
 # Unpacks packages into a directory instead, without what they depend on; the
 # machine's own are as they were.
+#
+#   scripts/deps.sh -s directory package
+#
+# Unpacks what a source package is made from, without Debian's patches.
 
 # shellcheck disable=SC2086,SC2016
 
@@ -31,6 +35,7 @@ standin="gcc libc6-dev make pkg-config libcjson-dev libevent-dev
 run="nginx redis-server redis-tools ca-certificates curl jq"
 test="$build $standin $run clang libclang-rt-dev libcmocka-dev openssl perl
     procps libtest-nginx-perl nghttp2-client libnginx-mod-http-image-filter"
+static="libgd-dev"
 browser="chromium fonts-dejavu-core"
 cdn="varnish gcc libc6-dev"
 bench="libnginx-mod-http-lua lua-cjson perl valgrind varnish"
@@ -40,6 +45,7 @@ bench="libnginx-mod-http-lua lua-cjson perl valgrind varnish"
 later="libtest-nginx-perl"
 later_suites="trixie forky sid"
 
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}") || codename=
 policy=/usr/sbin/policy-rc.d
 
 
@@ -81,16 +87,16 @@ missing()
 }
 
 
-# The machine's own source of its suite $1, as a source of the suite $2: the
-# first that is found, with its mirror, key and options, in $3.list or
-# $3.sources.
+# The machine's own source of its suite $1, as a source of the suite $2 and of
+# the type $4: the first that is found, with its mirror, key and options, in
+# $3.list or $3.sources.
 later_source()
 {
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
 
         [ -f "$file" ] || continue
 
-        awk -v old="$1" -v new="$2" '
+        awk -v old="$1" -v new="$2" -v type="$4" '
             $1 == "deb" {
                 options = ""
 
@@ -101,7 +107,7 @@ later_source()
                 }
 
                 if ($3 == old && / main( |$)/) {
-                    print "deb " options $2 " " new " main"
+                    print type " " options $2 " " new " main"
                     exit
                 }
             }' "$file" > "$3.list"
@@ -118,7 +124,7 @@ later_source()
         [ -f "$file" ] || continue
 
         # a stanza ends at an empty line, a field goes on in indented lines
-        awk -v old="$1" -v new="$2" '
+        awk -v old="$1" -v new="$2" -v type="$4" '
             function has(field, word) {
                 return (" " tolower(value[field]) " ") \
                        ~ ("[ \n\t]" word "[ \n\t]")
@@ -128,7 +134,7 @@ later_source()
                 if (has("types", "deb") && has("suites", old) \
                     && has("components", "main") && !has("enabled", "no"))
                 {
-                    print "Types: deb\nSuites: " new "\nComponents: main"
+                    print "Types: " type "\nSuites: " new "\nComponents: main"
                     printf "%s", rest
                     found = 1
                     exit
@@ -167,38 +173,50 @@ later_source()
 }
 
 
-# Downloads the packages $@ from the first later suite that has them all, by
-# an apt whose sources, lists and cache are its own: nothing else can come
-# from that suite.
+# $options are then those of an apt whose sources, lists and cache are its own:
+# nothing can come from another suite than $1, or the machine's if it is empty.
+# $2: "deb-src" for what packages are made from.
+own_apt()
+{
+    parts=$tmp/parts
+
+    rm -rf "$parts" "$tmp/state" "$tmp/cache"
+    mkdir -p "$parts" "$tmp/state/lists/partial" "$tmp/cache/archives/partial"
+
+    for known in "$codename" stable oldstable none; do
+
+        [ "$known" != none ] \
+            || die "found no apt source of the suite \"$codename\""
+
+        if later_source "$known" "${1:-$known}" "$parts/later" "${2:-deb}"; then
+            break
+        fi
+    done
+
+    options="-o Dir::Etc::SourceList=/dev/null
+        -o Dir::Etc::SourceParts=$parts
+        -o Dir::Etc::Preferences=/dev/null
+        -o Dir::Etc::PreferencesParts=/dev/null
+        -o Dir::State=$tmp/state
+        -o Dir::State::status=/var/lib/dpkg/status
+        -o Dir::Cache=$tmp/cache
+        -o Acquire::Languages=none
+        -o Acquire::Check-Valid-Until=false
+        -o Acquire::Retries=3
+        -o APT::Sandbox::User=root"
+}
+
+
+# Downloads the packages $@ from the first later suite that has them all.
 fetch_later()
 {
-    codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-    parts=$tmp/parts
+    mkdir -p "$tmp/debs"
 
     for suite in $later_suites; do
 
         [ "$suite" != "$codename" ] || continue
 
-        rm -rf "$parts" "$tmp/state" "$tmp/cache"
-        mkdir -p "$parts" "$tmp/state/lists/partial" \
-            "$tmp/cache/archives/partial" "$tmp/debs"
-
-        later_source "$codename" "$suite" "$parts/later" \
-            || later_source stable "$suite" "$parts/later" \
-            || later_source oldstable "$suite" "$parts/later" \
-            || die "found no apt source of the suite \"$codename\"," \
-                   "to take $* from a later suite of the same mirror"
-
-        options="-o Dir::Etc::SourceList=/dev/null
-            -o Dir::Etc::SourceParts=$parts
-            -o Dir::Etc::Preferences=/dev/null
-            -o Dir::Etc::PreferencesParts=/dev/null
-            -o Dir::State=$tmp/state
-            -o Dir::State::status=/var/lib/dpkg/status
-            -o Dir::Cache=$tmp/cache
-            -o Acquire::Languages=none
-            -o Acquire::Check-Valid-Until=false
-            -o APT::Sandbox::User=root"
+        own_apt "$suite"
 
         echo "deps: looking for $* in the suite \"$suite\""
 
@@ -212,6 +230,25 @@ fetch_later()
 
     cat "$tmp/log" >&2
     die "$* is in none of the suites $later_suites of this machine's mirror"
+}
+
+
+# Downloads what the source package $2 is made from, in the machine's own
+# suite, and unpacks it into the directory $1.
+unpack_source()
+{
+    mkdir -p "$tmp/source" "$1"
+
+    own_apt "" deb-src
+
+    (cd "$tmp/source" \
+     && apt-get -q $options update \
+     && apt-get -q $options source --download-only --tar-only "$2") \
+        > "$tmp/log" 2>&1 \
+        || { cat "$tmp/log" >&2; die "cannot download the source of $2"; }
+
+    tar -xf "$tmp"/source/*.orig.tar.* -C "$1" --strip-components=1 \
+        || die "cannot unpack the source of $2"
 }
 
 
@@ -275,15 +312,20 @@ finish()
 
 [ $# -gt 0 ] || set -- build
 
-if [ "$1" = -x ]; then
-    [ $# -ge 3 ] || die "usage: deps.sh -x directory package..."
-    shift
+if [ "$1" = -x ] || [ "$1" = -s ]; then
+    [ $# -ge 3 ] || die "usage: deps.sh $1 directory package..."
 
     held=
     tmp=$(mktemp -d)
     trap finish EXIT
 
-    unpack "$@"
+    if [ "$1" = -x ]; then
+        shift
+        unpack "$@"
+    else
+        unpack_source "$2" "$3"
+    fi
+
     exit 0
 fi
 
@@ -294,6 +336,7 @@ for purpose; do
         standin) wanted="$wanted $standin" ;;
         run)     wanted="$wanted $run" ;;
         test)    wanted="$wanted $test" ;;
+        static)  wanted="$wanted $static" ;;
         browser) wanted="$wanted $browser" ;;
         cdn)     wanted="$wanted $cdn" ;;
         bench)   wanted="$wanted $bench" ;;
