@@ -4,8 +4,8 @@
 #                           checkout of its repository; configured
 #                           --with-compat
 # make nginx NGINX_SRC=dir  also that tree's nginx, build/nginx
-# make static NGINX_SRC=dir an nginx with the module linked in, and image_filter,
-#                           which needs libgd-dev: build/static/nginx
+# make static NGINX_SRC=dir that tree's nginx with the module linked in, and
+#                           image_filter (libgd-dev): build/static/nginx
 # make install              into nginx's modules directory; DESTDIR is honoured
 # make check                ./test
 # make fuzz                 the fuzzers, FUZZ_SECONDS each (60)
@@ -16,13 +16,15 @@
 # CC, CPPFLAGS, CFLAGS, LDFLAGS and BUILD (the directory, build) may be given;
 # V=1 shows the commands.
 #
-# nginx and the module together under ASan and UBSan, build/asan/static/nginx;
-# nginx itself calls functions by pointers of another type and adds to null
-# pointers, and its configure leaks, so run both with ASAN_OPTIONS=detect_leaks=0:
+# nginx and the module together under ASan and UBSan, and t/ with them; gcc's
+# UBSan asks for its options when nginx has written over them:
 #
-#   make static NGINX_SRC=dir BUILD=build/asan CPPFLAGS= \
+#   export ASAN_OPTIONS=detect_leaks=0
+#   make static NGINX_SRC=dir BUILD=build/asan CC=clang CPPFLAGS= \
 #       CFLAGS='-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined' \
 #       LDFLAGS=-fsanitize=address,undefined
+#   TEST_NGINX_BINARY=$PWD/build/asan/static/nginx TEST_NGINX_LOAD_MODULES= \
+#       UBSAN_OPTIONS=suppressions=$PWD/t/ubsan.suppress prove t/basic.t
 
 NGINX_SRC =	/usr/share/nginx/src
 BUILD =		build
