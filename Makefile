@@ -13,8 +13,9 @@
 #                           bench/
 # make clean
 #
-# CC, CPPFLAGS, CFLAGS, LDFLAGS and BUILD (the directory, build) may be given;
-# V=1 shows the commands.
+# CC (gcc), CPPFLAGS, CFLAGS, LDFLAGS and BUILD (the directory, build) may be
+# given; V=1 shows the commands.  One make at a time builds in a directory: a
+# second one waits, and finds the work done.
 #
 # nginx and the module together under ASan and UBSan, and t/ with them; gcc's
 # UBSan asks for its options when nginx has written over them:
@@ -25,6 +26,10 @@
 #       LDFLAGS=-fsanitize=address,undefined
 #   TEST_NGINX_BINARY=$PWD/build/asan/static/nginx TEST_NGINX_LOAD_MODULES= \
 #       UBSAN_OPTIONS=suppressions=$PWD/t/ubsan.suppress prove t/basic.t
+
+ifeq ($(origin CC),default)
+CC =		gcc
+endif
 
 NGINX_SRC =	/usr/share/nginx/src
 BUILD =		build
@@ -67,16 +72,22 @@ ngx_make =	$(MAKE) $(if $(V),,-s) --no-print-directory -f $(objs)/Makefile \
 		-C $(src) CC='$(CC) $(WARNINGS)'
 
 
-.PHONY: all nginx static install check fuzz bench clean FORCE
+.PHONY: all nginx static install check fuzz bench clean locked-all \
+		locked-nginx FORCE
 
-all: $(build)/$(module).so
+all nginx:
+	@mkdir -p $(build)
+	+@flock $(build)/lock $(MAKE) --no-print-directory locked-$@
+
+locked-all: $(build)/$(module).so
 
 $(build)/$(module).so: $(objs)/configured FORCE
 	+@$(ngx_make) modules
 	@cmp -s $(objs)/$(module).so $@ \
 	    || { cp $(objs)/$(module).so $@.new && mv -f $@.new $@; }
 
-nginx: $(if $(findstring dynamic,$(NGX_ADD)),all,$(objs)/configured)
+locked-nginx: $(if $(findstring dynamic,$(NGX_ADD)),locked-all, \
+		$(objs)/configured)
 	+@$(ngx_make) binary
 	@cmp -s $(objs)/nginx $(build)/nginx \
 	    || { cp $(objs)/nginx $(build)/nginx.new && mv -f $(build)/nginx.new $(build)/nginx; }
