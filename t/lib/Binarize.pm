@@ -151,7 +151,7 @@ sub import {
 
 # An id nobody used before in this file.
 sub guid {
-    return sprintf('%08x-%04x-4000-8000-%08x%04x', $$, $port, time(),
+    return sprintf('%08x-%04x-4000-8000-%04x%08x', $$, $port, time() & 0xffff,
                    ++$serial);
 }
 
