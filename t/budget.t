@@ -21,9 +21,10 @@ sub seen {
 }
 
 # How much more than rate * window + burst any window held at worst; the ways
-# to the cloud differ by that many ms on a busy machine.
+# to the cloud differ by so many ms.
 sub excess {
-    my ($rate, $burst, $jitter_ms, @times) = @_;
+    my ($rate, $burst, @times) = @_;
+    my $jitter_ms = 150 + 1000 * lag();
     my $worst = -1e9;
 
     for my $i (0 .. $#times) {
@@ -88,7 +89,7 @@ sub answers {
     my @clients = @_;
     my %of = map { $_->{socket} => $_ } @clients;
     my $select = IO::Select->new(map { $_->{socket} } @clients);
-    my $deadline = time() + 30;
+    my $deadline = time() + $patience;
 
     while ($select->count() && time() < $deadline) {
         for ($select->can_read($deadline - time())) {
@@ -130,26 +131,29 @@ cloud->post('reset');
 my @ids = main::ids(500);
 my $started = time();
 my @clients = main::line_up('/b/', 0, @ids);
+my $spread = time() - $started;
 my @answers = main::answers(@clients);
 my @served = grep { $_->{status} == 200 } @answers;
 my @refused = grep { $_->{status} == 503 } @answers;
 
 is(@served + @refused, 500, 'all are served or refused');
-cmp_ok(scalar(@served), '<=', $valgrind ? 30 : 23,
+cmp_ok(scalar(@served), '<=', 23 + 5 * $spread,
        'no more than the rate allows');
 
 # on a busy machine a turn may come late, and those that are lost are lost
 my @seen = main::seen();
-cmp_ok($seen[-1][0] - $seen[0][0], '>=', 3400, 'the rate is used to the end');
+cmp_ok($seen[-1][0] - $seen[0][0], '>=', 3400 - 1000 * lag(),
+       'the rate is used to the end');
 is(scalar(@seen), scalar(@served), 'a call for each of them');
-cmp_ok(main::excess(5, 1, 150, map { $_->[0] } @seen), '<=', 0,
+cmp_ok(main::excess(5, 1, map { $_->[0] } @seen), '<=', 0,
        'no window holds more than its part');
 
-my $late = grep { $_->{seconds} > ($valgrind ? 6 : 4.3) } @served;
+my $lag = lag();
+my $late = grep { $_->{seconds} > 4.3 + $lag } @served;
 is($late, 0, 'nobody waited for longer than it may');
 
 # but for those whose turn was due when their patience ended
-my $slow = grep { $_->{seconds} > 1.5 } @refused;
+my $slow = grep { $_->{seconds} > 1.5 + $lag } @refused;
 cmp_ok($slow, '<=', 3, 'who is refused is refused at once');
 
 problem_is($refused[0], 503, 'budget', 'the problem',
@@ -157,8 +161,8 @@ problem_is($refused[0], 503, 'budget', 'the problem',
 
 # the queue is over some four seconds after the start
 my ($last) = sort { $b <=> $a } map { $_->{seconds} } @served;
-my $first = $last < 4 ? $last - 0.1 : 3.9;
-my @bad = grep { $_ < $first || $_ > 6.5 }
+my $first = ($last < 4 ? $last - 0.1 : 3.9) - $lag;
+my @bad = grep { $_ < $first || $_ > 6.5 + $lag }
           map { $_->{seconds} + $_->header('Retry-After') } @refused;
 is("@bad", '', 'after the queue there is a turn');
 
@@ -179,7 +183,7 @@ my @answers = main::answers(@clients);
 is(main::statuses(@answers), '200:120', 'all are served');
 
 my @seen = main::seen();
-cmp_ok(main::excess(20, 1, 150, map { $_->[0] } @seen), '<=', 0,
+cmp_ok(main::excess(20, 1, map { $_->[0] } @seen), '<=', 0,
        'within the rate');
 
 my %at = map { $seen[$_][1] => $_ } 0 .. $#seen;
@@ -216,18 +220,25 @@ is(main::statuses(main::answers(@clients)), '200:11',
 
 === Retry-After is true
 --- config eval
-"location /b/ { $::pass binarize_budget rate=30r/m; }"
+"location /b/ { $::pass binarize_budget rate=15r/m; }"
 --- perl
+my $before = time();
 answer_is(get('/b/' . task()), [200], 'the first');
+my $after = time();
 
-my $answer = get('/b/' . task());
-problem_is($answer, 503, 'budget', 'the second', 'Retry-After' => 2);
+# the second turn is four seconds after the first, which was between those
+for my $name ('the second', 'a second later') {
+    my $asked = time();
+    my $answer = get('/b/' . task());
+    my $told = $answer->header('Retry-After') // -1;
 
-sleep(1);
-problem_is(get('/b/' . task()), 503, 'budget', 'a second later',
-           'Retry-After' => 1);
+    problem_is($answer, 503, 'budget', $name, 'Retry-After' => qr/^[1-4]$/);
+    cmp_ok($told, '>=', $before + 4 - time() - 0.01, 'not too soon');
+    cmp_ok($told, '<', $after + 4 - $asked + 1.01, 'nor too late');
 
-sleep(1);
+    sleep($name eq 'the second' ? 1 : $told);
+}
+
 answer_is(get('/b/' . task()), [200], 'when it was told to');
 
 
@@ -239,7 +250,7 @@ my $id = task();
 answer_is(get("/b/$id"), [200], 'a miss');
 answer_is(get("/b/$id"), [200], 'a hit') for 1 .. 5;
 problem_is(get('/b/' . task()), 503, 'budget', 'another one',
-           'Retry-After' => qr/^(60|59)$/);
+           'Retry-After' => qr/^(60|5\d)$/);
 is(fetches($id), 1, 'one call');
 
 
@@ -247,12 +258,20 @@ is(fetches($id), 1, 'one call');
 --- config eval
 "location /b/ { $::pass binarize_budget rate=1r/s burst=10; }"
 --- perl
-my @answers = main::answers(main::line_up('/b/', 0, main::ids(25)));
-is(main::statuses(@answers), '200:10 503:15', 'ten at once');
+my @ids = main::ids(40);
+my $started = time();
+my $served = grep { $_->{status} == 200 }
+             main::answers(main::line_up('/b/', 0, splice(@ids, 0, 30)));
+
+cmp_ok($served, '>=', 10, 'ten at once');
+cmp_ok($served, '<=', 10 + time() - $started, 'and what a second brings');
 
 sleep(2.1);
-@answers = main::answers(main::line_up('/b/', 0, main::ids(5)));
-is(main::statuses(@answers), '200:2 503:3', 'two more in two seconds');
+$served += grep { $_->{status} == 200 }
+           main::answers(main::line_up('/b/', 0, @ids));
+
+cmp_ok($served, '>=', 12, 'two more in two seconds');
+cmp_ok($served, '<=', 10 + time() - $started, 'no more than that');
 
 
 === concurrency
@@ -275,11 +294,11 @@ my @seen = main::seen();
 my %at = map { $seen[$_][1] => $_ } 0 .. $#seen;
 my @moved = grep { abs($at{ $ids[$_] } - $_) > 2 } 0 .. $#ids;
 is(scalar(@moved), 0, 'in order');
-cmp_ok($seen[-1][0] - $seen[0][0], '<', 29 * 30 + 400,
+cmp_ok($seen[-1][0] - $seen[0][0], '<', 29 * 30 + 400 + 1000 * lag(),
        'the next starts when one ends');
 
-my $busy = begin('/b/' . task(delay_ms => 600));
-sleep(0.2);
+my $busy = begin('/b/' . (my $id = task(delay_ms => 2000)));
+until_true { fetches($id) };
 problem_is(get('/now/' . task()), 503, 'budget', 'who can not wait',
            'Retry-After' => qr/^[12]$/);
 answer_is($busy->answer(), [200], 'the one in the air');
@@ -325,7 +344,7 @@ cloud->delete('faults/token');
 cloud->post('reset');
 cloud->fault('token', { lives => 1, expires_in => 1 });
 
-my $long = begin('/b/' . task(delay_ms => 2500));
+my $long = begin('/b/' . task(delay_ms => 5000));
 sleep(1.3);
 my $next = begin('/b/' . task());
 sleep(0.5);
@@ -363,7 +382,7 @@ my @cut = grep { $_->{status} == 0 } @answers;
 
 is(@served + @cut, 6, 'the others are served, but for its own');
 cmp_ok(scalar(@served), '>', 0, 'some were not its own');
-cmp_ok(time() - $killed, '<', 3, 'without a long wait');
+cmp_ok(time() - $killed, '<', 3 + lag(), 'without a long wait');
 answer_is(get('/b/' . task()), [200], 'nothing is held');
 
 
@@ -401,8 +420,8 @@ is(main::statuses(@answers), '200:5 503:2', 'five');
 my $left = 86400 - time() % 86400;
 my $told = $answers[-1]->header('Retry-After');
 
-cmp_ok(abs($told - $left), '<=', 5, 'until midnight');
-cmp_ok($answers[-1]->{seconds}, '<', 1, 'at once');
+cmp_ok(abs($told - $left), '<=', 5 + lag(), 'until midnight');
+cmp_ok($answers[-1]->{seconds}, '<', 1 + lag(), 'at once');
 
 nginx_reload();
 problem_is(get('/b/' . task()), 503, 'budget', 'after a reload');
@@ -422,8 +441,8 @@ my ($y, $m) = (gmtime)[5, 4];
 require Time::Local;
 my $next = Time::Local::timegm(0, 0, 0, 1, ($m + 1) % 12,
                                $y + 1900 + ($m == 11));
-cmp_ok(abs($answers[2]->header('Retry-After') - ($next - time())), '<=', 5,
-       'until the next one');
+cmp_ok(abs($answers[2]->header('Retry-After') - ($next - time())), '<=',
+       5 + lag(), 'until the next one');
 
 
 === each poll of a pending task counts
@@ -445,12 +464,12 @@ cmp_ok($answer->{seconds}, '>', 0.95, 'at the pace of the budget');
               binarize_budget rate=2r/m; }"
 --- perl
 my $answer = get('/b/' . task(pending => 99));
-answer_is($answer, [202, 'Retry-After' => qr/^(2[89]|30)$/], 'no turn');
+answer_is($answer, [202, 'Retry-After' => qr/^(2\d|30)$/], 'no turn');
 
 
 === patience of those who follow counts
 --- config eval
-"location /b/ { $::pass binarize_wait 5s; binarize_budget rate=1r/s; }"
+"location /b/ { $::pass binarize_wait 9s; binarize_budget rate=20r/m; }"
 --- perl
 get('/b/' . task());
 
@@ -462,7 +481,8 @@ push @short, map { begin("/b/$id", Prefer => 'wait=0') } 1 .. 10;
 
 my @answers = main::answers(@short);
 is(main::statuses(@answers), '503:20', 'the impatient are refused');
-is(scalar(grep { $_->{seconds} > 0.7 } @answers), 0, 'at once');
+my $lag = lag();
+is(scalar(grep { $_->{seconds} > 0.7 + $lag } @answers), 0, 'at once');
 
 @answers = main::answers(@long);
 is(main::statuses(@answers), '200:10', 'the patient are served');
@@ -506,25 +526,27 @@ isnt($leader, $of{ $stay[0] }, 'two workers');
 
 === who leaves makes room
 --- config eval
-"location /b/ { $::pass binarize_wait 8s; binarize_budget rate=1r/s; }
-location /now/ { $::pass binarize_budget rate=1r/s; }"
+"location /b/ { $::pass binarize_wait 60s; binarize_budget rate=12r/m; }
+location /now/ { $::pass binarize_budget rate=12r/m; }"
 --- perl
 get('/b/' . task());
 
 my @ids = main::ids(7);
 my @clients = main::line_up('/b/', 0, @ids);
-sleep(0.2);
+my $now = '/now/' . task();
+my $answer;
 
-problem_is(get('/now/' . task()), 503, 'budget', 'behind seven',
-           'Retry-After' => 8);
+# a turn every five seconds
+until_true { ($answer = get($now))->header('Retry-After') > 35 };
+problem_is($answer, 503, 'budget', 'behind seven',
+           'Retry-After' => qr/^(3[6-9]|40)$/);
 
 $_->leave() for @clients;
-sleep(0.1);
 
-problem_is(get('/now/' . task()), 503, 'budget', 'behind nobody',
-           'Retry-After' => 1);
-sleep(1);
-answer_is(get('/now/' . task()), [200], 'then it is its turn');
+until_true { ($answer = get($now))->header('Retry-After') <= 5 };
+problem_is($answer, 503, 'budget', 'behind nobody', 'Retry-After' => qr/^[1-5]$/);
+sleep($answer->header('Retry-After'));
+answer_is(get($now), [200], 'then it is its turn');
 is(scalar(grep { fetches($_) } @ids), 0, 'nothing was spent on who left');
 
 
@@ -553,7 +575,7 @@ my $other = task();
 cloud->fault($other, { close => 'start', times => 9 });
 my $answer = get("/b/$other");
 problem_is($answer, 503, 'budget', 'no turn for a third try',
-           'Retry-After' => qr/^(60|59)$/);
+           'Retry-After' => qr/^(60|5\d)$/);
 is(fetches($other), 2, 'two were left');
 
 
@@ -606,7 +628,7 @@ is(main::statuses(@answers), '200:6', 'all are served');
 
 my @seen = main::seen();
 is(join(' ', map { $_->[1] } @seen[0 .. 2]), "$id $id $id", 'its tries first');
-cmp_ok(main::excess(4, 1, 150, map { $_->[0] } @seen), '<=', 0,
+cmp_ok(main::excess(4, 1, map { $_->[0] } @seen), '<=', 0,
        'within the rate');
 
 my $lost = task();

@@ -15,7 +15,9 @@ our $redis = redis_server();
 $ENV{TEST_NGINX_REDIS} = "127.0.0.1:$redis->{port}";
 
 our $pass = 'binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
-             binarize_redis redis://$TEST_NGINX_REDIS;';
+             binarize_redis redis://$TEST_NGINX_REDIS timeout=10s
+                            connect_timeout=10s;';
+our $hasty = $pass =~ s/ timeout=10s\s+connect_timeout=10s//r;
 
 our $http = 'binarize_credentials $TEST_NGINX_CREDENTIALS;
              binarize_max_size 8m; binarize_negative_valid 100ms max=100ms;';
@@ -58,7 +60,8 @@ sub seen {
 
 # see budget.t
 sub excess {
-    my ($rate, $burst, $jitter_ms, @times) = @_;
+    my ($rate, $burst, @times) = @_;
+    my $jitter_ms = 200 + 1000 * lag();
     my $worst = -1e9;
 
     for my $i (0 .. $#times) {
@@ -170,9 +173,10 @@ is(main::statuses(@answers), '200:60', 'all are served');
 
 my @seen = main::seen();
 is(scalar(@seen), 60, 'one call each');
-cmp_ok(main::excess(10, 1, 200, map { $_->[0] } @seen), '<=', 0,
+cmp_ok(main::excess(10, 1, map { $_->[0] } @seen), '<=', 0,
        'the nodes together keep the rate');
-cmp_ok($seen[-1][0] - $seen[0][0], '<', 59 * 100 * 1.4, 'and use it');
+cmp_ok($seen[-1][0] - $seen[0][0], '<', 59 * 100 * 1.4 + 1000 * lag(),
+       'and use it');
 
 main::second_stop();
 
@@ -195,12 +199,12 @@ is(main::statuses(@answers), '200:4 503:16', 'a bucket for both');
 my @refused = grep { $_->{status} == 503 } @answers;
 
 # behind those that still ask Redis it may be later
-my @bad = grep { $_ < 58 || $_ % 60 > 0 && $_ % 60 < 58 }
+my @bad = grep { $_ < 50 || $_ % 60 > 0 && $_ % 60 < 50 }
           map { $_->header('Retry-After') } @refused;
 is("@bad", '', 'Retry-After');
 
 problem_is(get('/b/' . task(), -port => $port + 1), 503, 'budget',
-           'the problem', 'Retry-After' => qr/^(5[6-9]|60)$/);
+           'the problem', 'Retry-After' => qr/^(5\d|60)$/);
 main::second_stop();
 
 
@@ -215,18 +219,18 @@ get('/b/' . task());
 get('/b/' . task(), -port => $port + 1);
 
 my $busy = task();
-cloud->fault($busy, { http => 429, retry_after => 3, times => 1 });
+cloud->fault($busy, { http => 429, retry_after => 5, times => 1 });
 problem_is(get("/b/$busy"), 503, 'cloud-busy', 'of the first',
-           'Retry-After' => 3);
+           'Retry-After' => 5);
 until_true { grep { /:pause$/ } main::keys_of_budget() };
 
 my @ids = main::ids(2);
 my ($asked, $knows) = map { get("/b/$_", -port => $port + 1) } @ids;
 
 problem_is($asked, 503, 'budget', 'the second is told when it asks',
-           'Retry-After' => qr/^[23]$/);
+           'Retry-After' => qr/^[1-5]$/);
 problem_is($knows, 503, 'cloud-busy', 'then it knows',
-           'Retry-After' => qr/^[23]$/);
+           'Retry-After' => qr/^[1-5]$/);
 is(scalar(grep { fetches($_) } @ids), 0, 'no call was made');
 
 my @after = map { my $to = $_; until_true(sub {
@@ -253,7 +257,8 @@ my @answers = map { $_->answer() }
 is(main::statuses(@answers), '200:40', 'all are served');
 is(cloud->calls()->{max_in_air}, 2, 'two at once');
 
-until_true(sub { !main::keys_of_budget() }, 3);
+# before what is held ends by itself
+until_true(sub { !main::keys_of_budget() }, 10);
 is(join(' ', main::keys_of_budget()), '', 'nothing is held');
 
 main::second_stop();
@@ -274,14 +279,14 @@ my $id = task(hang => 'head', times => 1);
 my $held = begin("/b/$id", -port => $port + 1);
 until_true(sub { fetches($id) });
 
-my $waiting = begin('/b/' . task(), -seconds => 30);
+my $waiting = begin('/b/' . task());
 ok(!$waiting->has_answer(0.5), 'it waits');
 
 my $killed = time();
 main::second_stop('KILL');
 
 answer_is($waiting->answer(), [200], 'it is served');
-cmp_ok(time() - $killed, '<', 20, 'after the lease');
+cmp_ok(time() - $killed, '<', 20 + lag(), 'after the lease');
 
 
 === a unit that is held for long is confirmed
@@ -296,11 +301,11 @@ get('/b/' . task());
 get('/b/' . task(), -port => $port + 1);
 
 my $id = task(delay_ms => 19000);
-my $held = begin("/b/$id", -seconds => 30);
+my $held = begin("/b/$id");
 until_true(sub { fetches($id) });
 sleep(16.5);
-problem_is(get('/b/' . task(), -port => $port + 1), 503, 'budget',
-           'still held');
+problem_is(get('/b/' . task(), -port => $port + 1, Prefer => 'wait=0'), 503,
+           'budget', 'still held');
 answer_is($held->answer(), [200], 'the long one');
 answer_is(get('/b/' . task(), -port => $port + 1), [200], 'then it is free');
 main::second_stop();
@@ -327,12 +332,13 @@ is(main::statuses(map { get('/b/' . task(), -port => $port + 1) } 1 .. 3),
 my $answer = get('/b/' . task());
 my $left = 86400 - time() % 86400;
 problem_is($answer, 503, 'budget', 'the quota is spent');
-cmp_ok(abs($answer->header('Retry-After') - $left), '<=', 5, 'until midnight');
+cmp_ok(abs($answer->header('Retry-After') - $left), '<=', 5 + lag(),
+       'until midnight');
 
 my ($key) = main::keys_of_budget();
 like($key, qr/^\{binarize:budget:[0-9a-f]{64}\}:quota$/, 'the key');
 is($::redis->hash($key)->{spent}, 6, 'what was spent');
-cmp_ok(abs($::redis->cmd('TTL', $key) - $left - 86400), '<=', 5,
+cmp_ok(abs($::redis->cmd('TTL', $key) - $left - 86400), '<=', 5 + lag(),
        'expires a day after the period');
 
 # it may be raised by hand
@@ -347,7 +353,7 @@ main::second_stop();
 --- http_config eval: $::http
 --- config eval
 "location /b/ { $::pass binarize_wait 8s;
-                binarize_budget rate=30r/m quota=3/day shared; }"
+                binarize_budget rate=15r/m quota=3/day shared; }"
 --- perl
 $::redis->cmd('FLUSHALL');
 get('/b/' . task());
@@ -355,7 +361,7 @@ get('/b/' . task());
 my $client = begin('/b/' . (my $id = task()));
 sleep(0.3);
 $client->leave();
-sleep(2.2);
+sleep(4.2);
 
 my ($key) = grep { /quota/ } main::keys_of_budget();
 is(fetches($id), 0, 'the client left, no call');
@@ -367,8 +373,8 @@ is($::redis->hash($key)->{spent}, 1, 'one is counted');
 --- config eval
 "location /b/ {
     binarize_pass http://\$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
-    binarize_redis redis://127.0.0.1:$::slow timeout=3s;
-    binarize_wait 5s;
+    binarize_redis redis://127.0.0.1:$::slow timeout=30s;
+    binarize_wait 30s;
     binarize_budget quota=9/day concurrency=2 shared;
 }"
 --- perl
@@ -380,9 +386,9 @@ my $client = begin('/b/' . (my $id = task()));
 
 until_true(sub { $::redis->hash($key)->{spent} == 2 });
 $client->leave();
-ok(until_true(sub { $::redis->hash($key)->{spent} == 1 }, 4),
+ok(until_true(sub { $::redis->hash($key)->{spent} == 1 }),
    'the turn is given back');
-sleep(0.5);
+until_true(sub { !grep { /held/ } main::keys_of_budget() }, 10);
 is(join(' ', grep { /held/ } main::keys_of_budget()), '', 'and the unit');
 is(fetches($id), 0, 'no call');
 
@@ -405,7 +411,7 @@ my @answers = map { $_->answer() }
 is(main::statuses(@answers), '200:30', 'all are served');
 
 my @seen = main::seen();
-cmp_ok(main::excess(10, 1, 200, map { $_->[0] } @seen), '<=', 0,
+cmp_ok(main::excess(10, 1, map { $_->[0] } @seen), '<=', 0,
        'the rate is kept');
 like(error_log(), qr/\[warn\].*binarize_budget|redis/, 'it is logged');
 
@@ -419,7 +425,7 @@ ok($back, 'then Redis keeps it again');
 === Redis hangs
 --- http_config eval: $::http
 --- config eval
-"location /b/ { $::pass binarize_wait 10s;
+"location /b/ { $::hasty binarize_wait 10s;
                 binarize_budget rate=10r/s concurrency=3 shared; }"
 --- perl
 $::redis->cmd('FLUSHALL');
@@ -432,7 +438,7 @@ $::redis->thaw();
 is(main::statuses(@answers), '200:30', 'all are served');
 
 my @seen = main::seen();
-cmp_ok(main::excess(10, 1, 200, map { $_->[0] } @seen), '<=', 0,
+cmp_ok(main::excess(10, 1, map { $_->[0] } @seen), '<=', 0,
        'the rate is kept');
 
 
@@ -450,7 +456,7 @@ sleep(0.2);
 for (1 .. 3) {
     my $answer = get('/b/' . task());
     problem_is($answer, 503, 'budget', 'without', 'Retry-After' => 5);
-    cmp_ok($answer->{seconds}, '<', 1.5, 'at once');
+    cmp_ok($answer->{seconds}, '<', 1.5 + lag(), 'at once');
 }
 
 $::redis->start();

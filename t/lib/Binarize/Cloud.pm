@@ -80,8 +80,7 @@ sub control {
 sub request {
     my ($self, @args) = @_;
     return $self->{tls} ? tls_call($self, @args)
-           : Binarize::Client->new(-port => $self->{port}, -seconds => 20,
-                                   @args)->answer();
+           : Binarize::Client->new(-port => $self->{port}, -seconds => $Binarize::patience, @args)->answer();
 }
 
 sub escape {
@@ -102,7 +101,7 @@ sub tls_call {
     }
 
     open(my $f, '-|', 'curl', '-sk', '-i', '--http1.1', '-H', 'Expect:',
-         '-m', 20, '-X', $o{-method} // 'GET', @data, @{ $self->{curl} // [] },
+         '-m', $Binarize::patience, '-X', $o{-method} // 'GET', @data, @{ $self->{curl} // [] },
          "https://127.0.0.1:$self->{port}$o{-uri}") or die "curl: $!\n";
     local $/;
     my $bytes = readline($f) // '';

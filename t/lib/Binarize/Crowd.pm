@@ -115,8 +115,10 @@ sub parse {
 # The clients are stopped, whatever they wait for.
 sub stop {
     my ($self) = @_;
-    kill('KILL', grep { defined } @$self{qw(pid feeder)});
-    $self->answers();
+    my @pids = grep { defined } @$self{qw(pid feeder)};
+
+    kill('KILL', @pids);
+    waitpid($_, 0) for @pids;
 }
 
 sub binary {

@@ -49,6 +49,11 @@ sub pid {
     return $pid;
 }
 
+# Of all of them.
+sub pids {
+    return grep { defined } map { $_->pid() } @all;
+}
+
 sub workers {
     my ($self) = @_;
     my $pid = $self->pid() // return;

@@ -28,7 +28,7 @@ sub start {
         exec(@command) or POSIX::_exit(127);
     }
 
-    my ($text, $deadline) = ('', time() + 20);
+    my ($text, $deadline) = ('', time() + $Binarize::patience);
 
     while (1) {
         return ($pid, $out, $1) if $text =~ /^(.*$ready.*)\n/m;
@@ -48,7 +48,7 @@ sub start {
 # Ends it by the signal and returns its exit status; -1: it had to be killed.
 sub stop {
     my ($pid, $signal) = @_;
-    my $deadline = time() + 10;
+    my $deadline = time() + $Binarize::patience;
 
     local $?;
 
