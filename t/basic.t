@@ -11,7 +11,8 @@ $ENV{TEST_NGINX_REDIS} = "127.0.0.1:$redis->{port}";
 our $locations = <<'CONFIG';
     location /b/ {
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
-        binarize_redis redis://$TEST_NGINX_REDIS;
+        binarize_redis redis://$TEST_NGINX_REDIS timeout=10s
+                       connect_timeout=10s;
     }
     location /l1/ {
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
@@ -22,7 +23,8 @@ our $locations = <<'CONFIG';
     }
     location /redis/ {
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
-        binarize_redis redis://$TEST_NGINX_REDIS;
+        binarize_redis redis://$TEST_NGINX_REDIS timeout=10s
+                       connect_timeout=10s;
         binarize_cache off;
     }
 CONFIG

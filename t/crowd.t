@@ -41,7 +41,8 @@ our $config = <<'CONFIG';
     }
     location /redis/ {
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/deskewimage;
-        binarize_redis redis://$TEST_NGINX_REDIS;
+        binarize_redis redis://$TEST_NGINX_REDIS timeout=10s
+                       connect_timeout=10s;
     }
     location /small/ {
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/dewarpimage;
@@ -50,7 +51,8 @@ our $config = <<'CONFIG';
     location /small-redis/ {
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/upscaleimage;
         binarize_cache small;
-        binarize_redis redis://$TEST_NGINX_REDIS;
+        binarize_redis redis://$TEST_NGINX_REDIS timeout=10s
+                       connect_timeout=10s;
     }
 CONFIG
 
@@ -105,7 +107,7 @@ is_deeply(tally(source => @answers), { stored => 1, collapsed => 999 },
           'one of them flew');
 is(scalar(keys %{ tally(sub { $_[0]->header('X-Worker') }, @answers) }), 2,
    'over both workers');
-cmp_ok(main::latest(@answers) - main::landing($id), '<', 1.5,
+cmp_ok(main::latest(@answers) - main::landing($id), '<', 1.5 + lag(),
        'they landed together');
 
 
@@ -225,7 +227,7 @@ for my $place ('/b/', '/redis/') {
     is_deeply(tally(size => @served), { 5000 => scalar(@served) },
               'by the picture');
     is(fetches($id, undef, @op), 2, 'by one more call');
-    cmp_ok(main::latest(@served) - $killed_at, '<', $valgrind ? 10 : 1,
+    cmp_ok(main::latest(@served) - $killed_at, '<', 1 + lag(),
            "at once, $place");
     is(get("$place$id")->source, 'l1', 'it was stored');
 }

@@ -43,7 +43,7 @@ sub fetch {
     my ($way, $url, @args) = @_;
     my ($name, $option, $base) = @$way;
 
-    open(my $f, '-|', 'curl', '-sk', '-i', '-m', 20, $option, @args,
+    open(my $f, '-|', 'curl', '-sk', '-i', '-m', $patience, $option, @args,
          "$base$url") or die "curl: $!\n";
     binmode($f);
     local $/;
@@ -133,13 +133,13 @@ SKIP: {
     # each worker may lead one flight at most at a time: one call
 
     my $id = task(size => 100_000, processing => 1);
-    my $out = `h2load -n 300 -c 3 -m 50 -T 20 http://127.0.0.1:$::h2c/wait/$id 2>&1`;
+    my $out = `h2load -n 300 -c 3 -m 50 -T $patience http://127.0.0.1:$::h2c/wait/$id 2>&1`;
 
     like($out, qr/300 succeeded, 0 failed, 0 errored/, 'a crowd that waits')
         or diag($out);
     is(fetches($id), 2, 'one flight of two calls');
 
-    $out = `h2load -n 2000 -c 4 -m 20 -T 20 https://127.0.0.1:$::tls/b/$id 2>&1`;
+    $out = `h2load -n 2000 -c 4 -m 20 -T $patience https://127.0.0.1:$::tls/b/$id 2>&1`;
     like($out, qr/2000 succeeded, 0 failed, 0 errored/, 'a crowd over TLS')
         or diag($out);
     is(fetches($id), 2, 'no more calls');

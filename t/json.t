@@ -170,7 +170,7 @@ get("/impatient/$id.png");
 
 my $client = begin("/impatient/$id.json");
 
-sleep(2.5);
+until_true { error_log() =~ /client timed out/ };
 
 my $bytes = $client->drain();
 
@@ -246,7 +246,7 @@ for (['--http1.1', "https://127.0.0.1:$::tls/b/"],
     my ($option, $url) = @$_;
 
     for my $rate ('1g', '10m') {
-        open(my $f, '-|', 'curl', '-sk', '-m', 20, '--limit-rate', $rate,
+        open(my $f, '-|', 'curl', '-sk', '-m', $patience, '--limit-rate', $rate,
              $option, "$url$id.json") or die "curl: $!\n";
         binmode($f);
         local $/;

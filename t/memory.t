@@ -38,7 +38,7 @@ my $n = 1000;
 get('/b/' . guid()) for 1 .. 20;
 
 # all calls are in the air at once
-cloud->fault('any', { status => 'Pending', delay_ms => 2000 });
+cloud->fault('any', { status => 'Pending', delay_ms => 8000 });
 cloud->post('reset');
 
 my $memory = main::memory();
@@ -53,7 +53,7 @@ ok($memory->watch(sub { cloud->calls->{in_air} == 0 }, $patience),
    'all calls are over');
 
 # the last answers are read by then
-$memory->watch(sub { $memory->now() < 16 * $n }, 2);
+$memory->watch(sub { $memory->now() < 16 * $n }, $patience);
 my $held = $memory->now() / $n;
 
 # most of it is nginx's own: its connection, its request, their buffers

@@ -7,7 +7,8 @@ our $redis = redis_server();
 $ENV{TEST_NGINX_REDIS} = "127.0.0.1:$redis->{port}";
 
 our $locations = <<'CONFIG';
-    binarize_redis redis://$TEST_NGINX_REDIS;
+    binarize_redis redis://$TEST_NGINX_REDIS timeout=10s
+                   connect_timeout=10s;
 
     location /b/ {
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;

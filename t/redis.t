@@ -28,7 +28,8 @@ secret($ENV{TEST_NGINX_REDIS_PASSWORD});
 our $location = <<'CONFIG';
     location /b/ {
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
-        binarize_redis redis://$TEST_NGINX_REDIS;
+        binarize_redis redis://$TEST_NGINX_REDIS timeout=10s
+                       connect_timeout=10s;
         binarize_cache off;
     }
 CONFIG
@@ -43,7 +44,7 @@ sub stored {
     my ($id, $on) = @_;
     return Binarize::until_true(sub {
         ($on // $redis)->cmd('EXISTS', "$prefix$id") eq '1';
-    }, 3);
+    });
 }
 
 run_file();
@@ -69,7 +70,7 @@ for my $size (300, 100_000, 2_000_000) {
     is($record->{png}, $png, 'png: the raw bytes');
     is($record->{etag}, substr(sha256_hex($png), 0, 32), 'etag: of the PNG');
     is($answer->header('ETag'), "\"$record->{etag}\"", 'that of the answer');
-    cmp_ok(abs($record->{stored} - $before), '<=', $valgrind ? 9 : 2,
+    cmp_ok(abs($record->{stored} - $before), '<=', 2 + lag(),
            'stored: unix seconds');
 
     (my $document = cloud->document($id)) =~ s/"data":"[^"]*"/"data":""/;
@@ -130,22 +131,23 @@ is(get("/b/$id")->{status}, 200, 'a record that never expires');
 --- config
 location /b/ {
     binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
-    binarize_redis redis://$TEST_NGINX_REDIS;
+    binarize_redis redis://$TEST_NGINX_REDIS timeout=10s
+                   connect_timeout=10s;
     binarize_valid 50s;
 }
 --- perl
 my $id = task(size => 300);
 get("/b/$id");
 ok(main::stored($id), 'stored');
-like($main::redis->cmd('TTL', "$main::prefix$id"), qr/^(50|4[5-9])$/, 'TTL');
-like(get("/b/$id")->header('Cache-Status'), qr/ttl=(50|4[5-9]); detail=l1/,
+like($main::redis->cmd('TTL', "$main::prefix$id"), qr/^(50|4\d)$/, 'TTL');
+like(get("/b/$id")->header('Cache-Status'), qr/ttl=(50|4\d); detail=l1/,
      'that of L1');
 
 nginx_restart();
-$main::redis->cmd('EXPIRE', "$main::prefix$id", 3);
-like(get("/b/$id")->header('Cache-Status'), qr/ttl=[23]; detail=redis/,
+$main::redis->cmd('EXPIRE', "$main::prefix$id", 30);
+like(get("/b/$id")->header('Cache-Status'), qr/ttl=(30|2\d); detail=redis/,
      'what is left');
-like(get("/b/$id")->header('Cache-Status'), qr/ttl=[123]; detail=l1/,
+like(get("/b/$id")->header('Cache-Status'), qr/ttl=(30|2\d); detail=l1/,
      'not longer in L1');
 
 
@@ -165,27 +167,32 @@ like(get("/b/$id")->header('Cache-Status'), qr/ttl=[123]; detail=l1/,
 --- config
 location /password/ {
     binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
-    binarize_redis redis://$TEST_NGINX_GUARDED password_file=$TEST_NGINX_DIR/redis-password;
+    binarize_redis redis://$TEST_NGINX_GUARDED password_file=$TEST_NGINX_DIR/redis-password
+                   timeout=10s connect_timeout=10s;
 }
 location /wrong/ {
     binarize_cache z1 off;
     binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
-    binarize_redis redis://$TEST_NGINX_GUARDED password_file=$TEST_NGINX_DIR/redis-bad-password prefix=w:;
+    binarize_redis redis://$TEST_NGINX_GUARDED password_file=$TEST_NGINX_DIR/redis-bad-password prefix=w:
+                   timeout=10s connect_timeout=10s;
 }
 location /nopass/ {
     binarize_cache z2 off;
     binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
-    binarize_redis redis://$TEST_NGINX_GUARDED prefix=n:;
+    binarize_redis redis://$TEST_NGINX_GUARDED prefix=n: timeout=10s
+                   connect_timeout=10s;
 }
 location /user/ {
     binarize_cache z3 off;
     binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
-    binarize_redis redis://gate:$TEST_NGINX_REDIS_PASSWORD@$TEST_NGINX_REDIS prefix=user:;
+    binarize_redis redis://gate:$TEST_NGINX_REDIS_PASSWORD@$TEST_NGINX_REDIS prefix=user:
+                   timeout=10s connect_timeout=10s;
 }
 location /db/ {
     binarize_cache z4 off;
     binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
-    binarize_redis redis://$TEST_NGINX_REDIS/7;
+    binarize_redis redis://$TEST_NGINX_REDIS/7 timeout=10s
+                   connect_timeout=10s;
 }
 location /sock/ {
     binarize_cache z5 off;
@@ -195,12 +202,14 @@ location /sock/ {
 location /prefix/ {
     binarize_cache z6 off;
     binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/DeskewImage;
-    binarize_redis redis://$TEST_NGINX_REDIS prefix=a:b-;
+    binarize_redis redis://$TEST_NGINX_REDIS prefix=a:b- timeout=10s
+                   connect_timeout=10s;
 }
 location /name/ {
     binarize_cache z7 off;
     binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
-    binarize_redis redis://localhost:$TEST_NGINX_REDIS_PORT prefix=name:;
+    binarize_redis redis://localhost:$TEST_NGINX_REDIS_PORT prefix=name:
+                   timeout=10s connect_timeout=10s;
 }
 --- perl
 my $redis = $main::redis;
@@ -220,7 +229,7 @@ for (['password', $main::guarded, 0, 'binarize:binarizeimage:'],
 
     $server->cmd('AUTH', $main::password) if $at eq 'password';
     $server->cmd('SELECT', $db);
-    ok(until_true(sub { $server->cmd('EXISTS', "$prefix$id") }, 3),
+    ok(until_true(sub { $server->cmd('EXISTS', "$prefix$id") }),
        "$at: a record in db $db");
     $server->cmd('SELECT', 0);
 
@@ -308,7 +317,7 @@ for (['a string', sub { $_[0]->cmd('SET', $_[1], 'x') }],
            my $type = $redis->cmd('TYPE', $key);
            $type eq 'hash' && (main::record($id)->{png} // '') eq $whole->{png}
            && scalar(keys %{ main::record($id) }) == 4;
-       }, 3), 'it is replaced');
+       }), 'it is replaced');
     answer_is(get("/b/$id"), [200, 'Cache-Status' => qr/detail=redis$/],
               'a hit again');
     is(fetches($id), 2, 'no further call');
@@ -333,7 +342,7 @@ for (1 .. 20) {
     my $id = task(size => 300);
     my $answer = get("/b/$id");
     answer_is($answer, [200, body => cloud->result($id)], 'a miss');
-    cmp_ok($answer->{seconds}, '<', 1, 'soon');
+    cmp_ok($answer->{seconds}, '<', 1 + lag(), 'soon');
 }
 
 my $lines = () = error_log() =~ /\[(?:error|warn|alert|crit)\].*redis/gi;
@@ -349,7 +358,7 @@ ok(until_true(sub {
        $id = task(size => 300);
        get("/b/$id");
        $late->cmd('EXISTS', "$main::prefix$id");
-   }, 12), 'it is tried again');
+   }), 'it is tried again');
 
 $late->stop();
 is(get('/b/' . task(size => 300))->{status}, 200, 'down again') for 1 .. 10;
@@ -358,7 +367,7 @@ ok(until_true(sub {
        my $id = task(size => 300);
        get("/b/$id");
        $late->cmd('EXISTS', "$main::prefix$id");
-   }, 12), 'and up again');
+   }), 'and up again');
 $late->stop();
 
 
@@ -379,11 +388,14 @@ my $slow = 0;
 
 for (1 .. 20) {
     my $id = task(size => 300);
+    my $lag = lag();
     my $answer = get("/b/$id");
 
+    $lag = lag() - $lag;
+
     answer_is($answer, [200, body => cloud->result($id)], 'a miss');
-    cmp_ok($answer->{seconds}, '<', 2, 'in bounded time');
-    $slow++ if $answer->{seconds} > 0.25;
+    cmp_ok($answer->{seconds}, '<', 2 + $lag, 'in bounded time');
+    $slow++ if $answer->{seconds} > 0.25 + $lag;
 }
 
 cmp_ok($slow, '<=', 8, 'not each of them pays the time-out');
@@ -393,7 +405,7 @@ ok(until_true(sub {
        my $id = task(size => 300);
        get("/b/$id");
        $redis->cmd('EXISTS', "$main::prefix$id");
-   }, 12), 'it is used again');
+   }), 'it is used again');
 
 
 === Redis takes nothing
@@ -427,7 +439,7 @@ for (['read-only', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
            my $id = task(size => 300);
            get("/b/$id");
            $redis->cmd('EXISTS', "$main::prefix$id");
-       }, 12), "$name: over");
+       }), "$name: over");
 }
 
 
@@ -443,7 +455,7 @@ for (1 .. 5) {
     $redis->cmd('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     my $answer = get("/b/$id");
     is($answer->{status}, 200, 'after a kill');
-    cmp_ok($answer->{seconds}, '<', 1, 'soon');
+    cmp_ok($answer->{seconds}, '<', 1 + lag(), 'soon');
 }
 
 
@@ -451,7 +463,8 @@ for (1 .. 5) {
 --- http_config
     binarize_max_size 8m;
     binarize_credentials $TEST_NGINX_CREDENTIALS;
-    binarize_redis redis://$TEST_NGINX_REDIS prefix=outer:;
+    binarize_redis redis://$TEST_NGINX_REDIS prefix=outer: timeout=10s
+                   connect_timeout=10s;
 --- config
 location /outer/ {
     binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
@@ -467,5 +480,5 @@ get("/off/$off");
 get("/outer/$outer");
 ok(until_true(sub {
        $main::redis->cmd('EXISTS', "outer:binarizeimage:$outer");
-   }, 3), 'inherited');
+   }), 'inherited');
 is($main::redis->cmd('EXISTS', "outer:binarizeimage:$off"), 0, 'off');

@@ -11,12 +11,14 @@ $ENV{TEST_NGINX_REDIS} = "127.0.0.1:$redis->{port}";
 our $config = <<'CONFIG';
     location /redis/ {
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
-        binarize_redis redis://$TEST_NGINX_REDIS;
+        binarize_redis redis://$TEST_NGINX_REDIS timeout=10s
+                       connect_timeout=10s;
         binarize_cache off;
     }
     location /small/ {
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
-        binarize_redis redis://$TEST_NGINX_REDIS;
+        binarize_redis redis://$TEST_NGINX_REDIS timeout=10s
+                       connect_timeout=10s;
         binarize_cache off;
         binarize_max_size 20k;
     }

@@ -30,13 +30,15 @@ our $locations = <<'CONFIG';
         binarize_cache one;
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
         binarize_credentials client_id=an-id client_secret_file=$TEST_NGINX_DIR/secret;
-        binarize_redis redis://$TEST_NGINX_REDIS password_file=$TEST_NGINX_DIR/redis-password;
+        binarize_redis redis://$TEST_NGINX_REDIS password_file=$TEST_NGINX_DIR/redis-password
+                       timeout=10s connect_timeout=10s;
     }
     location /file/ {
         binarize_cache two;
         binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
         binarize_bearer_file $TEST_NGINX_DIR/bearer;
-        binarize_redis redis://gate:url-p4ss@$TEST_NGINX_REDIS prefix=two:;
+        binarize_redis redis://gate:url-p4ss@$TEST_NGINX_REDIS prefix=two:
+                       timeout=10s connect_timeout=10s;
     }
 CONFIG
 
@@ -147,7 +149,7 @@ $main::redis->cmd('ACL', 'SETUSER', 'gate', 'on', '>other', '~*', '&*',
 until_true {
     seen(get("/$_/" . task(size => 300))) for 'b', 'file';
     $main::redis->cmd('DBSIZE') > 0;
-} 10;
+};
 
 main::tells_nothing($told, 'the answers');
 main::tells_nothing(file_read("$dir/root/logs/access.log"), 'the access log');

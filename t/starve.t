@@ -98,10 +98,13 @@ sub starved {
 
     do {
         my @context = $before->();
+        my $lag = lag();
 
         arm($n, $count);
         my @answers = $journey->(@context);
         $failed = disarm();
+
+        $lag = lag() - $lag;
 
         my @wrong = grep { defined } $after->($failed, @answers, @context);
 
@@ -109,7 +112,7 @@ sub starved {
             my $status = $_->{status} || 'none';
 
             $n{$status}++;
-            push @wrong, 'late' if $_->{seconds} > 10;
+            push @wrong, 'late' if $_->{seconds} > 10 + $lag;
             push @wrong, $status if $status ne 'none' && $status !~ $good;
         }
 
@@ -136,7 +139,7 @@ sub served {
     # a lease that could not be given back ends by itself, after seconds
     $main::redis->cmd('DEL', "{binarize:$op:$id}:lease") if defined $op;
 
-    Binarize::until_true { ($answer = Binarize::get($uri))->{status} == 200 } 4;
+    Binarize::until_true { ($answer = Binarize::get($uri))->{status} == 200 } 20;
 
     return "afterwards $answer->{status} $answer->{body}"
         if $answer->{status} != 200;

@@ -35,8 +35,10 @@ our $config = <<'CONFIG';
     }
 CONFIG
 
-# how much longer than said things may take on a busy machine, seconds
-our $slack = $valgrind ? 3 : 0.4;
+# how much longer than said things may take, seconds
+sub slack {
+    return 0.4 + Binarize::lag();
+}
 
 # One test: the answer came after so many seconds.
 sub after {
@@ -44,7 +46,7 @@ sub after {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     my $took = $answer->{seconds};
 
-    ok($took >= $seconds - 0.02 && $took <= $seconds + $slack, $name)
+    ok($took >= $seconds - 0.02 && $took <= $seconds + slack(), $name)
         or diag("after $took s, not $seconds");
 }
 
@@ -63,7 +65,7 @@ sub gaps_are {
     my @gaps = gaps($id);
     my @wrong = grep {
         $gaps[$_] < $want->[$_] - 3
-        || $gaps[$_] > 1.1 * $want->[$_] + 250 * $slack
+        || $gaps[$_] > 1.1 * $want->[$_] + 250 * slack()
     } 0 .. $#gaps;
 
     ok(@gaps == @$want && !@wrong, $name)
@@ -82,11 +84,14 @@ my $id = task(status => 'Pending');
 
 answer_is(my $answer = get("/wait/$id"),
           [202, 'Retry-After' => 1, 'Cache-Control' => 'no-store',
-           'Preference-Applied' => undef, 'X-Wait' => qr/^1\.[567]\d\d$/,
+           'Preference-Applied' => undef, 'X-Wait' => qr/^\d+\.\d\d\d$/,
            'X-Status' => 'Pending',
            'Cache-Status' => 'binarize; fwd=uri-miss'],
           'pending after all of the wait');
 main::after($answer, 1.5, 'it waited so long');
+cmp_ok($answer->header('X-Wait'), '>=', 1.5, 'and says so');
+cmp_ok($answer->header('X-Wait'), '<=', $answer->{seconds} + 0.002,
+       'and no more');
 is($answer->header('X-Calls'), fetches($id), 'all the polls are its own');
 
 my $json = get("/wait/$id.json");
@@ -95,7 +100,7 @@ answer_is($json, [200, body => qr/"taskStatus":"Pending"/, 'ETag' => undef,
 main::after($json, 1.5, 'it waited so long');
 
 my $none = get("/none/$id");
-answer_is($none, [202, 'X-Wait' => qr/^0\.0\d\d$/], 'without a wait');
+answer_is($none, [202, 'X-Wait' => qr/^0\.\d\d\d$/], 'without a wait');
 main::after($none, 0, 'at once');
 
 # it becomes ready meanwhile
@@ -218,7 +223,7 @@ my @gaps = sort { $a <=> $b } map { main::gaps($_) } @ids;
 
 is(scalar(@gaps), 40, 'each was polled once');
 cmp_ok($gaps[0], '>=', 197, 'never early');
-cmp_ok($gaps[20], '<=', 220 + 100 * $main::slack, 'jitter of at most 10 %');
+cmp_ok($gaps[20], '<=', 220 + 100 * main::slack(), 'jitter of at most 10 %');
 cmp_ok($gaps[-1] - $gaps[0], '>=', 5, 'not all at the same time');
 
 
@@ -244,7 +249,7 @@ cloud->fault($date, { status => 'Processing', times => 1,
 is(get("/long/$date")->{status}, 200, 'pending, a date');
 
 my ($gap) = main::gaps($date);
-ok($gap > 900 && $gap < 2500 + 1000 * $main::slack, 'then') or diag($gap);
+ok($gap > 900 && $gap < 2500 + 1000 * main::slack(), 'then') or diag($gap);
 
 my $impatient = task();
 
@@ -252,7 +257,7 @@ cloud->fault($impatient, { status => 'Pending', retry_after => 7 });
 answer_is(get("/none/$impatient"), [202, 'Retry-After' => 7],
           'clients are told');
 is(fetches($impatient), 1, 'one call');
-answer_is(get("/wait/$impatient"), [202, 'Retry-After' => qr/^[67]$/],
+answer_is(get("/wait/$impatient"), [202, 'Retry-After' => qr/^[4-7]$/],
           'who waits is not given up on');
 is(fetches($impatient), 1, 'nor is the cloud asked again');
 
@@ -280,14 +285,15 @@ main::gaps_are($paced, [200, 400, 1000, 800, 800, 800], 'not from the beginning'
 
 === nobody polls when nobody waits
 --- http_config eval: $::http
---- config eval: $::config
+--- config eval
+"$::config location = /json { binarize_status json; }"
 --- perl
 my $id = task(status => 'Pending');
 my @clients = map { begin("/long/$id") } 1 .. 3;
 
 until_true { fetches($id) == 2 };
 $_->leave() for @clients;
-sleep(0.1);
+until_true { zone_status()->{waiting_requests} == 0 };
 
 my $n = fetches($id);
 
@@ -315,12 +321,12 @@ my ($one, $other) = nginx_workers();
 my $id = task(pending => 1);
 
 freeze($other);
-my $first = begin("/wait/$id");
+my $first = begin("/long/$id");
 until_true { (zone_status()->{flights}{sleeping} // 0) == 1 };
 
 freeze($one);
 kill('CONT', $other);
-answer_is(get("/wait/$id"), [200, 'X-Calls' => 1], 'the other one asks');
+answer_is(get("/long/$id"), [200, 'X-Calls' => 1], 'the other one asks');
 
 kill('CONT', $one);
 answer_is($first->answer(),

@@ -208,7 +208,7 @@ is(($slow->answers())[0]{sha}, $sha, 'the old worker has sent all of it');
 main::configure('one:9m', 'one:8m');
 main::reload();
 is(zone_status('one')->{zone_size_bytes}, 8 * 1048576, 'and back');
-zone_is_clean($_, 5) for 'one', 'two';
+zone_is_clean($_) for 'one', 'two';
 
 
 === zones and namespaces are apart
@@ -249,7 +249,7 @@ for (['one', 1024, 1 .. 3], ['mid', 2048, 4], ['big', 4096, 5]) {
        $status->{l1_blocks_bytes}, 'every block is used or free');
 
     cmp_ok(main::had($name, @done), '>=', 0.85, 'they can be had');
-    zone_is_clean($name, 5);
+    zone_is_clean($name);
 }
 
 
@@ -275,7 +275,7 @@ my $status = zone_status('one');
 is_deeply([@$status{qw(l1_entries l1_used_bytes l1_evictions)}],
           [@$before{qw(l1_entries l1_used_bytes l1_evictions)}],
           'nobody made room');
-zone_is_clean('one', 5);
+zone_is_clean('one');
 
 
 === who reads slowly gets what he began with
@@ -311,7 +311,7 @@ my %answer = map { $_->{tag} => $_ } $slow->answers();
 
 is($answer{$_}{sha}, $sha{$_}, 'every byte is right') for sort keys %sha;
 is($answer{left}{fate}, 'left', 'one has left');
-zone_is_clean('one', 5);
+zone_is_clean('one');
 
 
 === all of it is being read
@@ -342,7 +342,7 @@ is(get("/two/$missing")->{status}, 404, 'one that is missing, too');
 
 is_deeply(tally(sub { $_[0]{sha} eq $sha{$_[0]{tag}} }, $slow->answers()),
           { 1 => 5 }, 'the slow ones get every byte');
-zone_is_clean('two', 5);
+zone_is_clean('two');
 
 my $later = task(size => 700_000);
 
@@ -378,7 +378,7 @@ for my $exiting (0, 1) {
 
     ok(until_true(sub { !grep { Binarize::alive($_) } @workers }),
        $exiting ? 'they die on their way out' : 'they die');
-    zone_is_clean('one', 5);
+    zone_is_clean('one');
 
     answer_is(get("/one/$id"), [200, body => cloud->result($id),
               'Cache-Status' => qr/detail=l1/], 'it is still there');

@@ -129,7 +129,7 @@ my $placeholder = main::size_of(file_read("$main::gallery/pending.png"));
 
 my $started = time();
 $browser->call('Page.navigate', url => $page);
-ok($browser->wait_for('Page.loadEventFired', 30), 'the page has loaded');
+ok($browser->wait_for('Page.loadEventFired', $patience), 'the page has loaded');
 
 my $wanted = 'ready ready ready pending pending ready missing failed';
 until_true { main::states($browser) eq $wanted };
@@ -155,7 +155,7 @@ sleep(3);
 task(-id => $pending[$_], -body => main::png(700 + $_, 300)) for 0, 1;
 
 $wanted =~ s/pending/ready/g;
-until_true { main::states($browser) eq $wanted } 40;
+until_true { main::states($browser) eq $wanted };
 is(main::states($browser), $wanted, 'pending ones appear by themselves');
 
 $shown = main::shown($browser);
@@ -185,11 +185,11 @@ for my $how ('reload', 'navigate') {
 
     } else {
         $browser->call('Page.navigate', url => 'about:blank');
-        $browser->wait_for('Page.loadEventFired', 10);
+        $browser->wait_for('Page.loadEventFired', $patience);
         $browser->call('Page.navigate', url => $page);
     }
 
-    ok($browser->wait_for('Page.loadEventFired', 30), "$how: loaded again");
+    ok($browser->wait_for('Page.loadEventFired', $patience), "$how: loaded again");
     until_true { main::states($browser) eq $wanted };
     is(main::states($browser), $wanted, "$how: the same page");
 
@@ -220,7 +220,7 @@ my $browser = Binarize::Browser->new("$dir/plain");
 $browser->call('Emulation.setScriptExecutionDisabled',
                value => JSON::PP::true);
 $browser->call('Page.navigate', url => "http://127.0.0.1:$port/gallery/");
-ok($browser->wait_for('Page.loadEventFired', 30), 'the page has loaded');
+ok($browser->wait_for('Page.loadEventFired', $patience), 'the page has loaded');
 
 my $shown = main::shown($browser);
 is($shown->[0]{size}, '200x100', 'a picture');

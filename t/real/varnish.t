@@ -57,7 +57,7 @@ __DATA__
 --- perl
 my $up = until_true {
     IO::Socket::INET->new(PeerAddr => "127.0.0.1:$main::front")
-} 30;
+};
 
 if (ok($up, 'Varnish is up')) {
     Binarize::Cdn::check($main::front);

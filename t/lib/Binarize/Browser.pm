@@ -79,7 +79,7 @@ sub call {
     local $SIG{PIPE} = 'IGNORE';
     print { $self->{to} } $json->encode($call), "\0";
 
-    my $deadline = time() + 60;
+    my $deadline = time() + $Binarize::patience;
 
     while (time() < $deadline) {
         my $message = $self->message($deadline - time()) // next;
@@ -172,7 +172,7 @@ sub screenshot {
 sub stop {
     my ($self) = @_;
     my $pid = delete $self->{pid} or return;
-    my $deadline = time() + 5;
+    my $deadline = time() + $Binarize::patience;
 
     local $?;
 
