@@ -115,13 +115,15 @@ cmp_ok(main::latest(@answers) - main::landing($id), '<', 1.5 + lag(),
 --- http_config eval: $::http
 --- config eval: $::config
 --- perl
-# what else this machine does is not nginx's fault: the best of five
+# what else this machine does is not nginx's fault: the best of five, and what
+# as many clients take who need not wait
 my $best = 9;
 
 for (1 .. 5) {
     my $id = task(size => 3000, pending => 3, processing => 2,
                   delay_ms => 150);
     my @answers = crowd(1000, "/b/$id")->answers();
+    my @hits = crowd(1000, "/b/$id")->answers();
 
     is_deeply(tally(status => @answers), { 200 => 1000 }, 'all are answered');
     is_deeply(tally(size => @answers), { 3000 => 1000 }, 'by the picture');
@@ -129,13 +131,16 @@ for (1 .. 5) {
     is_deeply(tally(source => @answers), { stored => 1, collapsed => 999 },
               'one of them flew');
 
-    my $seconds = main::latest(@answers) - main::landing($id) - 0.15;
+    my ($began) = sort { $a <=> $b } map { $_->{sent} } @hits;
+    my $seconds = main::latest(@answers) - main::landing($id) - 0.15
+                  - (main::latest(@hits) - $began);
+
     $best = $seconds if $seconds < $best;
 
     last if $best < 0.1;
 }
 
-cmp_ok($best, '<', $valgrind ? 5 : 0.1,
+cmp_ok($best, '<', 0.1 + ($valgrind ? 5 : 0),
        'all of them within 100 ms of the landing');
 
 

@@ -41,10 +41,10 @@ sub record {
 
 # Until Redis has the record: it is written behind the answer.
 sub stored {
-    my ($id, $on) = @_;
+    my ($id, $on, $seconds) = @_;
     return Binarize::until_true(sub {
         ($on // $redis)->cmd('EXISTS', "$prefix$id") eq '1';
-    });
+    }, $seconds);
 }
 
 run_file();
@@ -451,7 +451,9 @@ my $redis = $main::redis;
 for (1 .. 5) {
     my $id = task(size => 300);
     is(get("/b/$id")->{status}, 200, 'well');
-    main::stored($id);
+
+    # unless that worker's connection died and it had not noticed
+    main::stored($id, $redis, 1);
     $redis->cmd('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     my $answer = get("/b/$id");
     is($answer->{status}, 200, 'after a kill');

@@ -82,7 +82,7 @@ our %servers = (
     wide_and_deep => [qr/timed out/,
         says("*65536\r\n" x 7 . ":1\r\n" x 100)],
     silent => [qr/timed out/,
-        sub { sleep(30) }],
+        sub { sleep(1000) }],
     closed => [qr/connection (?:lost|closed)/,
         sub { }],
     reset => [qr/connection (?:lost|closed)/,
@@ -156,12 +156,16 @@ our %port = Binarize::FakeRedis::start(map { $_ => $servers{$_}[1] }
                                                 keys %servers);
 our $config = '';
 
+# a busy machine is no reason to time out, unless that is what is to be seen
 for my $name (sort keys %servers) {
+    my $times = $servers{$name}[0] =~ /timed out/ ? ''
+        : "\n        timeout=10s connect_timeout=10s";
+
     $config .= "location /$name/ {\n"
         . "    binarize_pass"
         . " http://\$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;\n"
         . "    binarize_redis redis://127.0.0.1:$port{$name}"
-        . " prefix=$name:;\n"
+        . " prefix=$name:$times;\n"
         . "    binarize_cache off;\n"
         . "    binarize_max_size 1m;\n}\n";
 }
@@ -180,18 +184,20 @@ for my $name (sort keys %::servers) {
 
     for (1 .. 12) {
         my $id = task(size => 300);
+        my $lag = lag();
         my $answer = get("/$name/$id");
+        my $took = $answer->{seconds} - (lag() - $lag);
 
         push @wrong, $answer->{status}
             if $answer->{status} != 200
                || $answer->{body} ne cloud->result($id)
                || fetches($id) != 1;
 
-        $slowest = $answer->{seconds} if $answer->{seconds} > $slowest;
+        $slowest = $took if $took > $slowest;
     }
 
     is_deeply(\@wrong, [], "$name: misses");
-    cmp_ok($slowest, '<', $valgrind ? 10 : 2, "$name: in bounded time");
+    cmp_ok($slowest, '<', 2, "$name: in bounded time");
 
     my $of = qr/"127\.0\.0\.1:$::port{$name}\/0"|record "$name:/;
     logged(qr/redis (?:$of).*$::servers{$name}[0]/, "$name: it is said");
