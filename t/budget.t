@@ -492,8 +492,8 @@ is(fetches($id), 1, 'by one call');
 === the place in the queue is that of all who wait
 --- http_config eval
 "binarize_credentials \$TEST_NGINX_CREDENTIALS;
-binarize_wait 9s;
-binarize_budget rate=1r/s;
+binarize_wait 40s;
+binarize_budget rate=20r/m;
 # the kernel gives each worker its part
 server {
     listen 127.0.0.1:@{[ $Binarize::port + 2 ]} reuseport;
@@ -507,8 +507,13 @@ cloud->post('reset');
 
 my $id = task();
 my @clients = map { begin("/b/$id", -port => $port + 2) } 1 .. 30;
-sleep(0.2);
-my $worker = main::workers_by_port();
+my $worker;
+
+until_true {
+    $worker = main::workers_by_port();
+    !grep { !$worker->{ $_->port() } } @clients;
+};
+
 my %of = map { $_ => $worker->{ $_->port() } } @clients;
 my @others = main::line_up('/b/', 0, main::ids(3));
 
