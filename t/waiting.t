@@ -65,7 +65,7 @@ sub gaps_are {
     my @gaps = gaps($id);
     my @wrong = grep {
         $gaps[$_] < $want->[$_] - 3
-        || $gaps[$_] > 1.1 * $want->[$_] + 250 * slack()
+        || $gaps[$_] > 1.1 * $want->[$_] + 100 + 1000 * Binarize::lag()
     } 0 .. $#gaps;
 
     ok(@gaps == @$want && !@wrong, $name)
@@ -223,7 +223,7 @@ my @gaps = sort { $a <=> $b } map { main::gaps($_) } @ids;
 
 is(scalar(@gaps), 40, 'each was polled once');
 cmp_ok($gaps[0], '>=', 197, 'never early');
-cmp_ok($gaps[20], '<=', 220 + 100 * main::slack(), 'jitter of at most 10 %');
+cmp_ok($gaps[20], '<=', 260 + 1000 * lag(), 'jitter of at most 10 %');
 cmp_ok($gaps[-1] - $gaps[0], '>=', 5, 'not all at the same time');
 
 
