@@ -15,7 +15,10 @@ use MIME::Base64;
 use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(time sleep);
 
-our @EXPORT_OK = qw(guid pixels);
+our @EXPORT_OK = qw(guid pixels until_true);
+
+# all waits are bounded by so many seconds: the machine may be busy
+my $patience = 60;
 
 my $serial = 0;
 
@@ -45,7 +48,7 @@ sub new {
 
     $self->{pid} = $pid;
 
-    my $ready = IO::Select->new($self->{out})->can_read(10);
+    my $ready = IO::Select->new($self->{out})->can_read($patience);
     my $line = $ready ? readline($self->{out}) : '';
 
     ($self->{port}) = ($line // '') =~ /^listening on 127\.0\.0\.1:(\d+)$/
@@ -62,7 +65,7 @@ sub stop {
 
     kill($signal // 'TERM', $self->{pid});
 
-    for (1 .. 100) {
+    for (1 .. 10 * $patience) {
         my $got = waitpid($self->{pid}, WNOHANG);
 
         if ($got == $self->{pid}) {
@@ -98,16 +101,24 @@ sub connect {
     my ($self) = @_;
     return IO::Socket::INET->new(PeerAddr => '127.0.0.1',
                                  PeerPort => $self->{port},
-                                 Timeout => 5) || die "connect: $!";
+                                 Timeout => $patience) || die "connect: $!";
 }
 
-# What comes within some seconds, and how it ended: eof, reset, timeout.
+# What comes within some seconds, and how it ended: eof, reset, timeout.  With a
+# pattern they begin when it matches.
 sub drain {
-    my ($self, $socket, $seconds, $limit) = @_;
-    my $deadline = time() + ($seconds // 5);
+    my ($self, $socket, $seconds, $limit, $until) = @_;
+    my $deadline = time() + ($until ? $patience : $seconds // $patience);
     my ($bytes, $select) = ('', IO::Select->new($socket));
 
     while ((my $left = $deadline - time()) > 0) {
+
+        if ($until && $bytes =~ $until) {
+            undef $until;
+            $deadline = time() + $seconds;
+            next;
+        }
+
         last unless $select->can_read($left);
         my $n = sysread($socket, $bytes, 65536, length($bytes));
         return ($bytes, 'reset') unless defined $n;
@@ -135,7 +146,7 @@ sub raw {
     my ($self, $method, $target, %o) = @_;
     my $socket = $self->connect();
     syswrite($socket, $self->request($method, $target, %o));
-    return $self->drain($socket, $o{seconds}, $o{limit});
+    return $self->drain($socket, @o{qw(seconds limit until)});
 }
 
 # The result of a picture, waiting for it.
@@ -147,7 +158,7 @@ sub work {
         body => encode_json({ image => encode_base64($picture, '') }))
         ->{body};
 
-    for (1 .. 200) {
+    for (1 .. 20 * $patience) {
         my $doc = decode_json($self->fetch($id, op => $op)->{body});
         return decode_base64($doc->{results}[0]{data})
             if $doc->{taskStatus} eq 'Completed';
@@ -156,6 +167,18 @@ sub work {
     }
 
     return '';
+}
+
+# Waits for the code to be true, returns its value.
+sub until_true {
+    my ($code) = @_;
+    my $deadline = time() + $patience;
+
+    while (1) {
+        my $value = $code->();
+        return $value if $value || time() > $deadline;
+        sleep(0.02);
+    }
 }
 
 # A whole answer: status, head and body; framing is undone, strictly.

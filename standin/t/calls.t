@@ -12,10 +12,10 @@ use MIME::Base64;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-use Standin qw(guid pixels);
+use Standin qw(guid pixels until_true);
 
-my $s = Standin->new('--pending', 300, '--processing', 400,
-                     '--lock-for', 1);
+my $s = Standin->new('--pending', 1500, '--processing', 1500,
+                     '--lock-for', 4);
 
 # a small page: 60 x 60, grey slope with a black bar
 sub picture {
@@ -70,14 +70,12 @@ is($s->fetch($id)->{body}, qq({"id":"$id","taskStatus":"Pending",)
    'fetch: pending');
 
 my %seen;
-my $deadline = time() + 5;
 
-while (time() < $deadline) {
+until_true(sub {
     $a = $s->fetch($id);
     $seen{ decode_json($a->{body})->{taskStatus} } = 1;
-    last if $a->{body} =~ /Completed/;
-    sleep(0.05);
-}
+    $a->{body} =~ /Completed/;
+});
 
 ok($seen{Processing} && $seen{Completed}, 'fetch: processing, completed');
 like($a->{head}, qr/^Content-Type: application\/json; charset=utf-8\r$/m,
@@ -133,11 +131,10 @@ for my $op (qw(DeskewImage dewarpimage upscaleimage)) {
     my $sister = $a->{body};
     my $body = '';
 
-    for (1 .. 60) {
+    until_true(sub {
         $body = $s->fetch($sister, op => $op)->{body};
-        last unless $body =~ /Pending|Processing/;
-        sleep(0.05);
-    }
+        $body !~ /Pending|Processing/;
+    });
 
     like($body, qr/"Completed".*"ImagePNG","data":"iVBOR/, "$op: a PNG");
 }
@@ -146,7 +143,7 @@ for my $op (qw(DeskewImage dewarpimage upscaleimage)) {
 $a = $s->call('POST', '/v5.0/ocr/binarizeimage', headers => [$s->bearer()],
               body => '{"image":"bm8gcGljdHVyZQ=="}');
 my $bad = $a->{body};
-sleep(0.8);
+until_true(sub { $s->fetch($bad)->{body} !~ /Pending|Processing/ });
 like($s->fetch($bad)->{body}, qr/"taskStatus":"Error".*"messages":\["/,
      'no picture: Error with messages');
 is($s->call('POST', '/v5.0/ocr/binarizeimage', headers => [$s->bearer()],
@@ -180,10 +177,10 @@ is($s->fetch($id)->{body}, qq({"id":"$id","taskStatus":"NotExist",)
    . '{"messages":["Task not found"],"warnings":null}}', 'cancel: gone');
 
 # expiry
-$s->control('PUT', 'token?lives=1');
+$s->control('PUT', 'token?lives=3');
 my $brief = $s->authorize();
 is($s->fetch($id)->{status}, 200, 'token lives');
-sleep(1.1);
+sleep(3.1);
 is($s->fetch($id)->{status}, 401, 'token expired');
 $s->control('DELETE', 'faults');
 
@@ -198,9 +195,9 @@ $s->control('POST', 'unlock');
 my @got = map { $s->token_call(client_secret => 'bad')->{status} } 1 .. 8;
 is("@got", '400 400 400 400 400 400 429 429', 'lock after more than five');
 like($s->token_call(client_secret => 'bad')->{head},
-     qr/^Retry-After: 1\r$/m, 'lock: Retry-After');
+     qr/^Retry-After: [1-4]\r$/m, 'lock: Retry-After');
 is($s->token_call()->{status}, 200, 'lock: of that pair alone');
-sleep(1.1);
+sleep(4.1);
 is($s->token_call(client_secret => 'bad')->{status}, 400, 'lock opened');
 
 # a changed secret
@@ -213,9 +210,9 @@ is($s->token_call(client_id => 'second', client_secret => 'new secret')
 
 # retention
 my $gone = guid();
-$s->control('PUT', "tasks/$gone?retention=1");
+$s->control('PUT', "tasks/$gone?retention=3");
 like($s->fetch($gone)->{body}, qr/"Completed"/, 'retention: there');
-sleep(1.1);
+sleep(3.1);
 like($s->fetch($gone)->{body}, qr/"NotExist"/, 'retention: gone');
 
 # keep-alive and pipelining
@@ -223,11 +220,12 @@ $socket = $s->connect();
 my $get = $s->request('GET', "/v5.0/ocr/binarizeimage?id=$gone",
                       headers => [$s->bearer()], keepalive => 1);
 syswrite($socket, $get x 3);
-my ($bytes, $end) = $s->drain($socket, 0.5);
+my ($bytes, $end) = $s->drain($socket, 0.5, undef,
+                              qr/(?:HTTP\/1\.1 200.*){3}/s);
 is(scalar(() = $bytes =~ /^HTTP\/1\.1 200/mg), 3, 'pipelined: three answers');
 is($end, 'timeout', 'pipelined: kept open');
 ok($s->control('POST', 'close-idle') >= 1, 'idle connections closed');
-is(($s->drain($socket, 2))[1], 'eof', 'idle connection saw the end');
+is(($s->drain($socket))[1], 'eof', 'idle connection saw the end');
 
 # bad requests
 for my $bad ("GET\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n",
@@ -236,7 +234,7 @@ for my $bad ("GET\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n",
 {
     $socket = $s->connect();
     syswrite($socket, $bad);
-    my ($bytes, $end) = $s->drain($socket, 2);
+    my ($bytes, $end) = $s->drain($socket);
     like("$bytes|$end", qr/\AHTTP\/1\.1 400 .*\|eof\z/s, 'bad request: 400');
 }
 
@@ -256,7 +254,7 @@ is_deeply($c->{task_status}, { Pending => 1, Processing => 1, Completed => 2,
           Error => 0, NotExist => 0 }, 'counters: task status');
 is_deeply($c->{http_status}, { 200 => 4, 401 => 1 }, 'counters: status');
 is(scalar(@{ $c->{fetches_ms} }), 5, 'counters: times');
-ok(abs($c->{fetches_ms}[4] - time() * 1000) < 5000, 'counters: wall clock');
+ok(abs($c->{fetches_ms}[4] - time() * 1000) < 60_000, 'counters: wall clock');
 
 $s->fetch($counted, headers => ['X-Client: 2']);
 my %headers = map { @$_ } @{ $s->calls($counted)->{last_fetch}{headers} };

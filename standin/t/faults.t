@@ -12,7 +12,7 @@ use MIME::Base64;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-use Standin qw(guid);
+use Standin qw(guid until_true);
 
 my $s = Standin->new();
 my $id = guid();
@@ -102,7 +102,8 @@ ok(time() - $t >= 0.29, 'delay_ms: late');
 my ($bytes, $end) = with_raw('delay_ms=3000', seconds => 0.2);
 is("$bytes$end", 'timeout', 'delay_ms: no byte before');
 
-($bytes, $end) = with_raw('body_delay_ms=3000', seconds => 0.3);
+($bytes, $end) = with_raw('body_delay_ms=3000', seconds => 0.3,
+                          until => qr/\r\n\r\n/);
 like($bytes, qr/\r\n\r\n\z/, 'body_delay_ms: the header comes');
 $t = time();
 is(with('body_delay_ms=300')->{body}, $honest, 'body_delay_ms: the answer');
@@ -120,14 +121,14 @@ for my $case (['start', qr/\A\z/], ['midhead', qr/\AHTTP(?!.*\r\n\r\n)/s],
               ['end', qr/\r\n0\r\n\r\n\z/])
 {
     my ($at, $re) = @$case;
-    ($bytes, $end) = with_raw("hang=$at", seconds => 0.3);
+    ($bytes, $end) = with_raw("hang=$at", seconds => 0.3, until => $re);
     like($bytes, $re, "hang=$at: bytes");
     is($end, 'timeout', "hang=$at: for ever");
 }
 
 $s->control('POST', 'reset');
-with_raw('hang=head', seconds => 0.1);
-sleep(0.1);
+with_raw('hang=head', seconds => 0.1, until => qr/\r\n\r\n/);
+until_true(sub { $s->calls($id)->{in_air} == 0 });
 is($s->calls($id)->{aborted}, 1, 'hang: the client left');
 is($s->calls($id)->{in_air}, 0, 'hang: nothing in the air');
 
@@ -176,9 +177,10 @@ like(with('framing=length&length=%2B9')->{head},
 like(with('framing=length&length=-9')->{head},
      qr/^Content-Length: @{[length($honest) - 9]}\r$/m, 'length: less');
 
-($bytes, $end) = with_raw('keepalive=off', keepalive => 1, seconds => 2);
+($bytes, $end) = with_raw('keepalive=off', keepalive => 1);
 like("$bytes$end", qr/^Connection: close\r.*eof\z/ms, 'keepalive=off');
-($bytes, $end) = with_raw('delay_ms=0', keepalive => 1, seconds => 0.2);
+($bytes, $end) = with_raw('delay_ms=0', keepalive => 1, seconds => 0.2,
+                          until => qr/Completed/);
 is($end, 'timeout', 'keep-alive otherwise');
 
 is_deeply(with('interim=100,102,103')->{interim}, [100, 102, 103], 'interim');
@@ -206,7 +208,7 @@ is("$bytes$end", "HTTP/9 what\r\n\r\neof", 'raw');
 ($bytes, $end) = with_raw('flood=%5B&at=40', limit => 3_000_000);
 is($end, 'limit', 'flood: without end');
 like(substr($bytes, -1000), qr/\[{900}/, 'flood: of that');
-sleep(0.2);
+until_true(sub { $s->calls()->{in_air} == 0 });
 is($s->calls()->{in_air}, 0, 'flood: ended with the client');
 
 # the document
@@ -306,10 +308,16 @@ is(join(' ', map { decode_json($_->{body})->{taskStatus} } @seen),
    'Pending Pending Processing Completed Completed', 'task: counted answers');
 is(payload($seen[4]), 'any bytes', 'task: the body is the result');
 
-$s->control('PUT', "tasks/$task?pending_ms=200&processing_ms=200");
-is(join(' ', map { sleep(0.15); decode_json($s->fetch($task)->{body})
-                   ->{taskStatus} } 1 .. 3),
-   'Pending Processing Completed', 'task: timed answers');
+$s->control('PUT', "tasks/$task?pending_ms=1500&processing_ms=1500");
+@seen = ();
+
+until_true(sub {
+    my $status = decode_json($s->fetch($task)->{body})->{taskStatus};
+    push @seen, $status unless @seen && $seen[-1] eq $status;
+    $status eq 'Completed';
+});
+
+is("@seen", 'Pending Processing Completed', 'task: timed answers');
 
 my $large = guid();
 $s->control('PUT', "tasks/$large?size=8000000");

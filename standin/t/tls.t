@@ -94,7 +94,7 @@ like(control($s, 'GET', 'calls'), qr/"tls_resumed":\s*[1-9]/,
 
 my $plain = $s->connect();
 syswrite($plain, "GET / HTTP/1.1\r\n\r\n");
-$s->drain($plain, 2);
+$s->drain($plain);
 like(control($s, 'GET', 'calls'), qr/"tls_failed":\s*[1-9]/,
      'failed handshakes counted');
 is($s->stop(), 0, 'clean end');
