@@ -54,6 +54,7 @@ our $config = <<'CONFIG';
         binarize_redis redis://$TEST_NGINX_REDIS timeout=10s
                        connect_timeout=10s;
     }
+    location = /json { binarize_status json; }
 CONFIG
 
 # The workers that have a connection to the cloud.
@@ -212,18 +213,26 @@ for my $place ('/b/', '/redis/') {
     # the first call never ends
     cloud->fault($id, { hang => 'start', times => 1, @op });
     cloud->post('close-idle');
-    until_true { !main::flying_workers() };
+    until_true { nginx_workers() == 2 && !main::flying_workers() };
 
-    my $crowd = crowd(200, "$place$id");
-    my @flying = until_true { my @w = main::flying_workers(); @w ? \@w : 0 };
+    # half of the crowd is the one's, half the other one's
+    my ($one, $other) = nginx_workers();
 
+    freeze($other);
+    my @crowds = crowd(100, "$place$id");
     until_true { fetches($id, undef, @op) };
-    is(scalar(@{ $flying[0] }), 1, 'one worker flies');
+    until_true { zone_status()->{waiting_requests} == 100 };
+    is(join(' ', main::flying_workers()), $one, 'one worker flies');
+
+    freeze($one);
+    kill('CONT', $other);
+    push @crowds, crowd(100, "$place$id");
+    until_true { zone_status()->{waiting_requests} == 200 };
 
     my $killed_at = Time::HiRes::time();
-    kill('KILL', @{ $flying[0] });
+    kill('KILL', $one);
 
-    my @answers = $crowd->answers();
+    my @answers = map { $_->answers() } @crowds;
     my %status = %{ tally(status => @answers) };
     my @served = grep { $_->{status} == 200 } @answers;
 
@@ -344,5 +353,9 @@ my $three = Binarize::Http2->new($port + 2, "/b/$lone");
 
 until_true { fetches($lone) == 2 };
 $three->reset_stream(1);
+until_true { zone_status()->{waiting_requests} == 0 };
+
+my $polls = fetches($lone);
+
 Time::HiRes::sleep(1);
-cmp_ok(fetches($lone), '<=', 3, 'nobody polls when nobody waits');
+is(fetches($lone), $polls, 'nobody polls when nobody waits');

@@ -194,7 +194,7 @@ is(get("/one/$id")->source, 'l1', 'known');
 # an old worker goes on with what it has
 my $slow = main::slowly({ uri => "/one/$id", rate => 500_000 });
 
-sleep(0.3);
+until_true { zone_status('one')->{l1_pinned_entries} };
 main::configure('one:8m', 'one:9m');
 main::reload();
 
@@ -293,12 +293,12 @@ my $json = get("/one/$ids[1].json")->{body};
 $sha{json} = Digest::SHA::sha256_hex($json);
 
 my $slow = main::slowly(
-    (map { { uri => "/one/$_", tag => $_, rate => 300_000 } } @ids),
-    { uri => "/one/$ids[1].json", tag => 'json', rate => 300_000 },
+    (map { { uri => "/one/$_", tag => $_, rate => 150_000 } } @ids),
+    { uri => "/one/$ids[1].json", tag => 'json', rate => 150_000 },
     { uri => "/one/$ids[2]", tag => 'left', rate => 10_000, leave => 1500 });
 
-sleep(0.2);
-cmp_ok(zone_status('one')->{l1_pinned_entries}, '>=', 2, 'they are pinned');
+ok(until_true(sub { zone_status('one')->{l1_pinned_entries} >= 2 }),
+   'they are pinned');
 
 main::churn('/one/', 24 * 1048576, 20_000, 600_000, 3);
 
