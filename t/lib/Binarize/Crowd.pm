@@ -76,6 +76,7 @@ sub answers {
     my $out = $self->{out};
     my @answers = map { parse($_) } readline($out);
 
+    Binarize::has_gone($self->{pid});
     waitpid($self->{pid}, 0);
     warn "crowd: status $?\n" if $?;
 
