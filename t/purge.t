@@ -9,7 +9,7 @@ our $prefix = 'binarize:binarizeimage:';
 
 $ENV{TEST_NGINX_REDIS} = "127.0.0.1:$redis->{port}";
 $ENV{TEST_NGINX_REPLICA} = "127.0.0.1:$replica->{port}";
-$ENV{TEST_NGINX_DEAD} = '127.0.0.1:' . Binarize::Redis::free_port();
+$ENV{TEST_NGINX_DEAD} = '127.0.0.1:' . ($port + 3);
 
 # may do everything but tell others
 $redis->cmd('ACL', 'SETUSER', 'mute', 'on', '>pass', '~*', '+@all',

@@ -14,7 +14,7 @@ $ENV{TEST_NGINX_REDIS} = "127.0.0.1:$redis->{port}";
 $ENV{TEST_NGINX_REDIS_PORT} = $redis->{port};
 $ENV{TEST_NGINX_GUARDED} = "127.0.0.1:$guarded->{port}";
 $ENV{TEST_NGINX_SOCK} = $redis->{sock};
-$ENV{TEST_NGINX_DEAD} = '127.0.0.1:' . Binarize::Redis::free_port();
+$ENV{TEST_NGINX_DEAD} = '127.0.0.1:' . ($port + 3);
 
 file_write('redis-password', "$password\n");
 file_write('redis-bad-password', "wrong\n");
