@@ -30,12 +30,12 @@ for (['good', 'DNS:localhost,IP:127.0.0.1', 'ca'],
     openssl("x509 -req -in $name.csr -CA $ca.crt -CAkey $ca.key"
             . " -CAcreateserial -out $name.crt -days 2 -extfile $name.ext");
 
-    my $port = Binarize::Redis::free_port();
+    my $tls = $port + 1 + keys(%redis);
 
-    $redis{$name} = redis_server('--tls-port', $port, '--tls-cert-file',
+    $redis{$name} = redis_server('--tls-port', $tls, '--tls-cert-file',
         "$dir/$name.crt", '--tls-key-file', "$dir/$name.key",
         '--tls-ca-cert-file', "$dir/ca.crt", '--tls-auth-clients', 'no');
-    $ENV{'TEST_NGINX_' . uc $name} = $port;
+    $ENV{'TEST_NGINX_' . uc $name} = $tls;
 }
 
 $ENV{TEST_NGINX_PLAIN} = $redis{good}{port};
