@@ -549,7 +549,8 @@ problem_is($answer, 503, 'budget', 'behind seven',
 $_->leave() for @clients;
 
 until_true { ($answer = get($now))->header('Retry-After') <= 5 };
-problem_is($answer, 503, 'budget', 'behind nobody', 'Retry-After' => qr/^[1-5]$/);
+problem_is($answer, 503, 'budget', 'behind nobody',
+           'Retry-After' => qr/^[1-5]$/);
 sleep($answer->header('Retry-After'));
 answer_is(get($now), [200], 'then it is its turn');
 is(scalar(grep { fetches($_) } @ids), 0, 'nothing was spent on who left');

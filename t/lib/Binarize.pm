@@ -169,7 +169,7 @@ sub until_true(&;$) {
 
 # Seconds that the processes of this test have waited for a CPU since its
 # block began: so much later than it should be may anything be, and that is
-# nobody's fault.  0 where the kernel does not count it.  valgrind has its part.
+# nobody's fault.  0 where the kernel does not count it; valgrind has its part.
 sub lag {
     my $now = delays();
     my $lag = $valgrind ? 5 : 0;

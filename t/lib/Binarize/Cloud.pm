@@ -79,8 +79,11 @@ sub control {
 
 sub request {
     my ($self, @args) = @_;
+
+    unshift @args, -port => $self->{port}, -seconds => $Binarize::patience;
+
     return $self->{tls} ? tls_call($self, @args)
-           : Binarize::Client->new(-port => $self->{port}, -seconds => $Binarize::patience, @args)->answer();
+                        : Binarize::Client->new(@args)->answer();
 }
 
 sub escape {
