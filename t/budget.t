@@ -193,8 +193,8 @@ is(scalar(@moved), 0, 'in order');
 
 === turns of two workers come one after the other's
 --- config eval
-"location /b/ { $::pass binarize_wait 9s; binarize_budget rate=2r/s; }
-location /short/ { $::pass binarize_wait 4s; binarize_budget rate=2r/s; }
+"location /b/ { $::pass binarize_wait 18s; binarize_budget rate=1r/s; }
+location /short/ { $::pass binarize_wait 8s; binarize_budget rate=1r/s; }
 location = /status { binarize_status prometheus; }"
 --- perl
 my @workers = nginx_workers();
