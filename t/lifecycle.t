@@ -252,7 +252,7 @@ for (['a cloud that is silent', 'b', hang => 'start'],
     my @old = retire();
     my $next = begin("/$at/$id");
 
-    ok(until_true(sub { !grep { Binarize::alive($_) } @old }, 3.5),
+    ok(until_true(sub { !grep { Binarize::alive($_) } @old }, 20),
        "$name: the old workers have gone");
     is($next->answer()->{status}, 200, 'and new ones lead');
     is(fetches($id, undef, @its), 2, 'by a call of theirs');
@@ -270,7 +270,7 @@ my $client = begin("/b/$id");
 until_true { cloud->calls()->{token}{faults} };
 my @old = retire();
 my $next = begin("/b/$id");
-ok(until_true(sub { !grep { Binarize::alive($_) } @old }, 3.5),
+ok(until_true(sub { !grep { Binarize::alive($_) } @old }, 20),
    'a token call: the old workers have gone');
 is($next->answer()->{status}, 200, 'and new ones make it');
 $client->leave();

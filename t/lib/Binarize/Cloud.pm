@@ -104,7 +104,8 @@ sub tls_call {
     }
 
     open(my $f, '-|', 'curl', '-sk', '-i', '--http1.1', '-H', 'Expect:',
-         '-m', $Binarize::patience, '-X', $o{-method} // 'GET', @data, @{ $self->{curl} // [] },
+         '-m', $Binarize::patience, '-X', $o{-method} // 'GET', @data,
+         @{ $self->{curl} // [] },
          "https://127.0.0.1:$self->{port}$o{-uri}") or die "curl: $!\n";
     local $/;
     my $bytes = readline($f) // '';
