@@ -10,6 +10,9 @@ use Binarize;
 
 worker_connections(8192);
 
+# else the log of a long run fills disk and memory
+log_level('warn');
+
 our $seconds = $ENV{SOAK_SECONDS} || 3;
 
 our $redis = redis_server();
