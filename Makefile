@@ -61,7 +61,7 @@ src :=		$(abspath $(NGINX_SRC))
 build :=	$(abspath $(BUILD))
 objs :=		$(build)/objs
 
-sources :=	$(sort $(wildcard $(module)/*.[ch] $(module)/core/*.[ch] \
+sources :=	$(sort $(wildcard $(module)/*.[ch] $(module)/*/*.[ch] \
 		redis/*.lua))
 
 # a new list of sources, compiler, flags or nginx needs a new configure

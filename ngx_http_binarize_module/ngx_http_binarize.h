@@ -58,7 +58,7 @@ typedef struct {
     ngx_array_t                    tokens;     /* ngx_http_binarize_token_t * */
 
     ngx_queue_t                    idle;       /* idle connections, this
-                                                  worker's, see _peer.c */
+                                                  worker's, see cloud/peer.c */
     ngx_uint_t                     nidle;
     ngx_queue_t                    sessions;   /* of TLS, likewise */
     ngx_uint_t                     nsessions;
@@ -161,7 +161,7 @@ typedef enum {
 } ngx_http_binarize_source_e;
 
 
-/* the gateway's own problem documents, see the table in _answer.c */
+/* the gateway's own problem documents, see the table in answer/answer.c */
 typedef enum {
     NGX_HTTP_BINARIZE_OK = 0,
     NGX_HTTP_BINARIZE_BAD_ID,
@@ -269,7 +269,7 @@ ngx_http_binarize_str_equal(ngx_str_t *a, ngx_str_t *b)
 }
 
 
-/* _handler.c */
+/* answer/handler.c */
 ngx_int_t ngx_http_binarize_handler(ngx_http_request_t *r);
 
 /*
@@ -278,7 +278,7 @@ ngx_int_t ngx_http_binarize_handler(ngx_http_request_t *r);
  */
 ngx_uint_t ngx_http_binarize_varies(ngx_http_request_t *r);
 
-/* _problem.c: the slug of a problem */
+/* answer/problem.c: the slug of a problem */
 const char *ngx_http_binarize_problem_name(
     ngx_http_binarize_problem_e problem);
 

@@ -1,6 +1,6 @@
 
-#include "ngx_http_binarize_answer.h"
-#include "ngx_http_binarize_job.h"
+#include "answer/answer.h"
+#include "cloud/job.h"
 
 
 static ngx_int_t ngx_http_binarize_filter_init(ngx_conf_t *cf);

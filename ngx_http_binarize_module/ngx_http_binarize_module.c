@@ -1,11 +1,11 @@
 
-#include "ngx_http_binarize_answer.h"
-#include "ngx_http_binarize_conf.h"
-#include "ngx_http_binarize_job.h"
-#include "ngx_http_binarize_metrics.h"
-#include "ngx_http_binarize_nodes.h"
-#include "ngx_http_binarize_peer.h"
-#include "ngx_http_binarize_wake.h"
+#include "answer/answer.h"
+#include "conf/conf.h"
+#include "cloud/job.h"
+#include "zone/metrics.h"
+#include "flight/nodes.h"
+#include "cloud/peer.h"
+#include "zone/wake.h"
 
 
 static ngx_int_t ngx_http_binarize_preconfiguration(ngx_conf_t *cf);

@@ -10,7 +10,7 @@
 #include <hiredis/hiredis.h>
 
 #include "fuzz.h"
-#include "ngx_http_binarize_redis_frame.h"
+#include "redis/frame.h"
 
 
 #define FRAME_REPLY_MAX  200000

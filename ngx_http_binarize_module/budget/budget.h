@@ -1,0 +1,182 @@
+
+/*
+ * binarize_budget: what may be spent on calls with one credential, over all
+ * workers of a zone, or in Redis over all nodes.
+ *
+ * Who wants to call takes a turn.  Turns come in the order they were asked
+ * for: a turn that has to wait has a ticket, and each worker shows in shared
+ * memory the least ticket it has waiting.  Only the least of all is served;
+ * it waits for the time the bucket or the quota name, or is woken when a
+ * unit of concurrency is given back.
+ */
+
+
+#ifndef _NGX_HTTP_BINARIZE_BUDGET_H_INCLUDED_
+#define _NGX_HTTP_BINARIZE_BUDGET_H_INCLUDED_
+
+
+#include "ngx_http_binarize.h"
+#include "redis/redis.h"
+#include "core/budget.h"
+
+
+/* worker processes a zone has room for in each budget, at least */
+#define NGX_HTTP_BINARIZE_MIN_LANES   64
+
+
+/* what one worker process holds and waits for; under shpool->mutex */
+typedef struct {
+    int64_t                            pid;       /* 0: free; set last */
+    uint64_t                           seen_ms;   /* alive then */
+    uint64_t                           ticket;    /* least waiting, 0: none */
+    uint32_t                           nwaiting;
+    uint32_t                           held;      /* units of concurrency */
+    uint32_t                           slot;      /* its ngx_process_slot */
+} ngx_http_binarize_shm_lane_t;
+
+
+/*
+ * In shared memory, under shpool->mutex.  Each change is one word, or in an
+ * order that leaves at worst less to spend: a worker may die between.
+ */
+typedef struct {
+    u_char                             id[32];    /* of the credential */
+    binarize_budget_t                  state;
+    uint64_t                           used_ms;
+    uint64_t                           ticket;    /* the last one given */
+    uint64_t                           call_ms;   /* a call's time, average */
+    uint64_t                           token_ms;  /* until then a unit is kept
+                                                     for a token call */
+    uint64_t                           told_ms;   /* by Redis, then */
+    uint64_t                           pause_ms;  /* of another node: until
+                                                     then no call */
+} ngx_http_binarize_shm_budget_t;
+
+
+typedef struct ngx_http_binarize_turn_s  ngx_http_binarize_turn_t;
+
+/* embedded by who calls, zeroed before the first use */
+struct ngx_http_binarize_turn_s {
+    void                             (*handler)(void *data);
+    void                             (*revised)(void *data);
+    void                              *data;
+
+    /*
+     * If it has to wait: it comes not before, and who can not wait should
+     * come back then; as ngx_current_msec
+     */
+    uint64_t                           due_ms;
+    uint64_t                           retry_ms;
+
+    /* implementation */
+    ngx_http_binarize_budget_t        *budget;
+    ngx_queue_t                        queue;
+    uint64_t                           ticket;
+    ngx_msec_t                         started_ms;
+    uint64_t                           member;    /* in Redis; 0: not there */
+    unsigned                           waiting:1;
+    unsigned                           granted:1;
+    unsigned                           soon:1;    /* due at once, if Redis
+                                                     agrees */
+};
+
+
+/* one per credential and zone */
+struct ngx_http_binarize_budget_s {
+    binarize_budget_limits_t           limits;
+    ngx_http_binarize_redis_t         *redis;     /* NULL: of the zone only */
+    ngx_shm_zone_t                    *shm_zone;
+    ngx_http_binarize_token_t         *token;
+
+    /* of this worker */
+    ngx_queue_t                        queue;     /* zone->budgets */
+    ngx_queue_t                        turns;     /* waiting, by ticket */
+    ngx_queue_t                        granted;
+    ngx_queue_t                       *cursor;    /* of a walk on turns */
+    ngx_uint_t                         nwaiting;
+    ngx_uint_t                         held;
+    ngx_event_t                        event;
+    ngx_http_binarize_turn_t           token_turn;
+
+    /* of a shared one, see redis.c */
+    ngx_str_t                          keys[4];
+    u_char                             name[16];  /* of this worker in Redis */
+    uint64_t                           members;   /* given so far */
+    ngx_http_binarize_redis_call_t     call;
+    ngx_http_binarize_turn_t          *asking;    /* for it; or it has left */
+    uint64_t                           ask_ms;    /* not before */
+    uint64_t                           away_ms;   /* Redis, until then */
+    uint64_t                           kept_ms;
+
+    unsigned                           active:1;  /* in zone->budgets */
+    unsigned                           in_air:1;  /* call is */
+    unsigned                           failed:1;  /* logged */
+};
+
+
+/*
+ * Takes a turn, for one try; budget may be NULL: no limits.
+ *   NGX_OK        make the call, then ngx_http_binarize_budget_release()
+ *   NGX_AGAIN     when the turn has come turn->handler(data) is called, never
+ *                 from inside: then take again.  When turn->due_ms has become
+ *                 later turn->revised(data) is called.
+ *   NGX_DECLINED  it would be later than patience_ms from now: turn->retry_ms
+ */
+ngx_int_t ngx_http_binarize_budget_take(ngx_http_binarize_budget_t *budget,
+    ngx_http_binarize_turn_t *turn, ngx_msec_t patience_ms);
+
+/*
+ * One more try of the call the turn was taken for.  NGX_DECLINED: not now;
+ * who takes the turn again after its release is before all others.
+ */
+ngx_int_t ngx_http_binarize_budget_again(ngx_http_binarize_turn_t *turn);
+
+/* that try was not made */
+void ngx_http_binarize_budget_not_again(ngx_http_binarize_turn_t *turn);
+
+/*
+ * The call is over.  made: a try was made; without, the turn is given back.
+ * A turn that waits waits no longer; one that does neither is left alone.
+ */
+void ngx_http_binarize_budget_release(ngx_http_binarize_turn_t *turn,
+    ngx_uint_t made);
+
+/* when to come back for a new turn, behind those that wait; of a waiting one */
+uint64_t ngx_http_binarize_budget_retry_ms(ngx_http_binarize_turn_t *turn);
+
+/* the next turn is a new one, behind those that wait */
+#define ngx_http_binarize_turn_new(turn)  (turn)->ticket = 0
+
+/*
+ * A token call: counts for concurrency only.  needed: without it there is no
+ * token, the next unit is kept for it.  0: no unit is free.  The mutex is
+ * held by the caller of the first.
+ */
+ngx_uint_t ngx_http_binarize_budget_token_begin_locked(
+    ngx_http_binarize_budget_t *budget, ngx_uint_t needed);
+void ngx_http_binarize_budget_token_end(ngx_http_binarize_budget_t *budget);
+
+/* a shared one: all nodes pause for so long */
+void ngx_http_binarize_budget_tell_pause(ngx_http_binarize_budget_t *budget,
+    ngx_msec_t ms);
+
+/* serves whose turn has come; on a wake-up */
+void ngx_http_binarize_budget_wake(ngx_http_binarize_zone_t *zone);
+
+/* gives back what a worker that died in this slot held */
+void ngx_http_binarize_budget_init_process(ngx_http_binarize_zone_t *zone);
+void ngx_http_binarize_budget_exit_process(ngx_http_binarize_zone_t *zone);
+
+
+/* conf.c: handler of the directive */
+char *ngx_http_binarize_budget_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/*
+ * Finds or creates the budget of each gateway, when zones and tokens are
+ * known.  Logs why it fails in one line.
+ */
+ngx_int_t ngx_http_binarize_budget_check(ngx_conf_t *cf);
+
+
+#endif /* _NGX_HTTP_BINARIZE_BUDGET_H_INCLUDED_ */

@@ -1,0 +1,505 @@
+
+#include "zone/metrics.h"
+#include "flight/nodes.h"
+#include "answer/purge.h"
+
+
+/* failures that may pass at any time are remembered so long at most */
+#define NGX_HTTP_BINARIZE_FAILURE_MS      1000
+
+/* how long followers find a result where L1 is off */
+#define NGX_HTTP_BINARIZE_LANDING_MS      2000
+
+
+/* of a copy into the zone, of which a turn copies no more */
+#define NGX_HTTP_BINARIZE_KEEP_TURN       (512 * 1024)
+
+
+/* the copy of a result into the zone, of the flight's pool */
+typedef struct {
+    ngx_http_binarize_flight_t    *flight;
+    ngx_http_binarize_result_t    *result;
+    ngx_http_binarize_kept_pt      handler;
+
+    ngx_http_binarize_blob_t       blob;
+    binarize_span_t                left;
+    ngx_uint_t                     purges;      /* before it began */
+    ngx_event_t                    event;
+} ngx_http_binarize_copy_t;
+
+
+static void ngx_http_binarize_keep_on_copy(ngx_event_t *ev);
+static ngx_int_t ngx_http_binarize_keep_copy(ngx_http_binarize_copy_t *copy);
+static ngx_int_t ngx_http_binarize_keep_copied(ngx_http_binarize_copy_t *copy);
+static ngx_uint_t ngx_http_binarize_keep_polled(
+    ngx_http_binarize_flight_t *flight);
+static void ngx_http_binarize_keep_on_sent(void *data);
+static ngx_msec_t ngx_http_binarize_keep_ms(
+    ngx_http_binarize_flight_t *flight, ngx_http_binarize_result_t *result,
+    binarize_store_kind_e kind, uint32_t repeat);
+static uint32_t ngx_http_binarize_keep_repeat(binarize_store_entry_t *old,
+    binarize_store_kind_e kind, binarize_store_meta_t *meta);
+static ngx_uint_t ngx_http_binarize_keep_passing(
+    ngx_http_binarize_problem_e problem);
+
+
+/*
+ * The PNG is in the zone already: completes the entry.  Returns a result of
+ * the entry in place of the given one.
+ */
+
+ngx_http_binarize_result_t *
+ngx_http_binarize_keep_blob(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_fetch_t *fetch, ngx_http_binarize_result_t *result)
+{
+    int                          rc;
+    binarize_store_meta_t        meta;
+    binarize_store_entry_t      *entry;
+    ngx_http_binarize_zone_t    *zone;
+    ngx_http_binarize_result_t  *stored;
+
+    zone = flight->zone;
+    entry = fetch->blob.entry;
+
+    ngx_http_binarize_store_retry(zone, rc,
+        binarize_store_finish(zone->store, entry, fetch->blob.size,
+                              result->doc.len, ngx_current_msec));
+
+    if (rc != BINARIZE_OK) {
+        ngx_http_binarize_blob_free(&fetch->blob);
+        ngx_http_binarize_result_release(result);
+        return NULL;
+    }
+
+    binarize_store_write_doc(zone->store, entry, result->doc.data);
+
+    ngx_http_binarize_result_meta(result, &meta);
+
+    ngx_http_binarize_zone_lock(zone);
+
+    binarize_store_publish(zone->store, entry, &meta, ngx_current_msec);
+    stored = ngx_http_binarize_result_of_entry_locked(zone, entry, NULL);
+
+    ngx_http_binarize_zone_unlock(zone);
+
+    fetch->blob.entry = NULL;
+
+    ngx_http_binarize_result_release(result);
+
+    return stored;
+}
+
+
+/* what came from Redis is copied into the zone */
+
+void
+ngx_http_binarize_keep_record(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result, ngx_http_binarize_kept_pt handler)
+{
+    ngx_http_binarize_copy_t  *copy;
+
+    copy = NULL;
+
+    if (flight->conf->l1
+        || ngx_http_binarize_flight_has_followers(flight)
+        || ngx_http_binarize_keep_polled(flight))
+    {
+        copy = ngx_pcalloc(flight->pool, sizeof(ngx_http_binarize_copy_t));
+    }
+
+    if (copy) {
+        ngx_http_binarize_blob_init(&copy->blob, flight->zone, flight->key,
+                                    result->png_size, 0);
+    }
+
+    if (copy == NULL || copy->blob.entry == NULL) {
+        handler(flight, result);
+        return;
+    }
+
+    copy->flight = flight;
+    copy->result = result;
+    copy->handler = handler;
+    copy->left = result->png[0];
+    copy->purges = ngx_http_binarize_purge_count(flight->zone, flight->key);
+
+    copy->event.handler = ngx_http_binarize_keep_on_copy;
+    copy->event.data = copy;
+    copy->event.log = flight->log;
+
+    ngx_http_binarize_keep_on_copy(&copy->event);
+}
+
+
+static void
+ngx_http_binarize_keep_on_copy(ngx_event_t *ev)
+{
+    ngx_int_t                  rc;
+    ngx_http_binarize_copy_t  *copy;
+
+    copy = ev->data;
+
+    rc = ngx_http_binarize_keep_copy(copy);
+
+    if (rc == NGX_AGAIN) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+        return;
+    }
+
+    if (rc != NGX_OK || ngx_http_binarize_keep_copied(copy) != NGX_OK) {
+        ngx_http_binarize_blob_free(&copy->blob);
+    }
+
+    copy->handler(copy->flight, copy->result);
+}
+
+
+/* NGX_AGAIN: the turn is over; NGX_ERROR: no room */
+
+static ngx_int_t
+ngx_http_binarize_keep_copy(ngx_http_binarize_copy_t *copy)
+{
+    size_t                     turn, size;
+    u_char                    *p;
+    ngx_http_binarize_blob_t  *blob;
+
+    blob = &copy->blob;
+    turn = NGX_HTTP_BINARIZE_KEEP_TURN;
+
+    while (copy->left.size) {
+
+        if (turn == 0) {
+            return NGX_AGAIN;
+        }
+
+        p = binarize_store_room(blob->zone->store, blob->entry, blob->size,
+                                &size);
+
+        size = ngx_min(size, copy->left.size);
+        size = ngx_min(size, turn);
+
+        if (size == 0) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(p, copy->left.data, size);
+
+        copy->left.data += size;
+        copy->left.size -= size;
+        blob->size += size;
+        turn -= size;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_keep_copied(ngx_http_binarize_copy_t *copy)
+{
+    int                          rc;
+    binarize_store_meta_t        meta;
+    ngx_http_binarize_blob_t    *blob;
+    ngx_http_binarize_zone_t    *zone;
+    ngx_http_binarize_flight_t  *flight;
+    ngx_http_binarize_result_t  *result;
+
+    blob = &copy->blob;
+    flight = copy->flight;
+    result = copy->result;
+    zone = flight->zone;
+
+    if (copy->purges != ngx_http_binarize_purge_count(zone, flight->key)) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_binarize_store_retry(zone, rc,
+        binarize_store_finish(zone->store, blob->entry, blob->size,
+                              result->doc.len, ngx_current_msec));
+
+    if (rc != BINARIZE_OK) {
+        return NGX_ERROR;
+    }
+
+    binarize_store_write_doc(zone->store, blob->entry, result->doc.data);
+
+    ngx_http_binarize_result_meta(result, &meta);
+
+    if (!flight->conf->l1) {
+        meta.expires_ms = ngx_current_msec + NGX_HTTP_BINARIZE_LANDING_MS;
+
+    } else if (meta.expires_ms == 0) {
+        meta.expires_ms = ngx_current_msec
+                          + (uint64_t) flight->conf->valid_s * 1000;
+    }
+
+    ngx_http_binarize_zone_lock(zone);
+    binarize_store_publish(zone->store, blob->entry, &meta, ngx_current_msec);
+    ngx_http_binarize_zone_unlock(zone);
+
+    blob->entry = NULL;
+    result->kept = flight->conf->l1;
+
+    return NGX_OK;
+}
+
+
+/* 1 if the task was pending: other workers' flights may sleep until now */
+
+static ngx_uint_t
+ngx_http_binarize_keep_polled(ngx_http_binarize_flight_t *flight)
+{
+    ngx_uint_t                 polled;
+    binarize_store_entry_t    *entry;
+    ngx_http_binarize_zone_t  *zone;
+
+    zone = flight->zone;
+
+    ngx_http_binarize_zone_lock(zone);
+
+    entry = binarize_store_peek(zone->store, flight->key);
+    polled = (entry && entry->kind == BINARIZE_STORE_PENDING);
+
+    ngx_http_binarize_zone_unlock(zone);
+
+    return polled;
+}
+
+
+void
+ngx_http_binarize_keep_l2(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result)
+{
+    binarize_record_t               record;
+    ngx_http_binarize_loc_conf_t   *conf;
+    ngx_http_binarize_redis_body_t  png;
+
+    conf = flight->conf;
+
+    if (conf->redis == NULL
+        || result == NULL
+        || result->problem != NGX_HTTP_BINARIZE_OK)
+    {
+        return;
+    }
+
+    ngx_memzero(&record, sizeof(record));
+
+    /* it lies in the result until it is sent */
+
+    png.spans = result->png;
+    png.nspans = result->npieces;
+    png.release = ngx_http_binarize_keep_on_sent;
+    png.data = result;
+
+    result->refs++;
+
+    record.doc.data = result->doc.data;
+    record.doc.size = result->doc.len;
+    record.etag.data = result->etag;
+    record.etag.size = BINARIZE_ETAG_SIZE;
+    record.stored = result->stored;
+    record.payload_offset = result->payload_offset;
+    record.unpadded = result->unpadded;
+
+    if (ngx_http_binarize_l2_put(conf->redis, &conf->ns, flight->guid,
+                                 &record, &png, conf->valid_s)
+        == NGX_OK)
+    {
+        result->kept = 1;
+        ngx_http_binarize_metric_inc(flight->zone,
+                                     NGX_HTTP_BINARIZE_M_REDIS_STORE_SENT);
+
+    } else {
+        ngx_http_binarize_metric_inc(flight->zone,
+                                    NGX_HTTP_BINARIZE_M_REDIS_STORE_UNUSABLE);
+    }
+}
+
+
+static void
+ngx_http_binarize_keep_on_sent(void *data)
+{
+    ngx_http_binarize_result_release(data);
+}
+
+
+/*
+ * Leaves in the zone that there is no result, or none yet: until then nobody
+ * asks the cloud again.
+ */
+
+void
+ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result, binarize_store_kind_e kind,
+    time_t retry_after_s)
+{
+    uint32_t                   repeat;
+    ngx_msec_t                 ms;
+    binarize_store_meta_t      meta;
+    binarize_store_entry_t    *old;
+    ngx_http_binarize_zone_t  *zone;
+
+    zone = flight->zone;
+
+    ngx_http_binarize_result_meta(result, &meta);
+
+    ngx_http_binarize_zone_lock(zone);
+
+    old = binarize_store_peek(zone->store, flight->key);
+    repeat = old ? ngx_http_binarize_keep_repeat(old, kind, &meta) : 0;
+
+    ngx_http_binarize_zone_unlock(zone);
+
+    ms = ngx_http_binarize_keep_ms(flight, result, kind, repeat);
+
+    if (retry_after_s > 0) {
+        ms = (ngx_msec_t) retry_after_s * 1000;
+    }
+
+    if (ms == 0) {
+        return;
+    }
+
+    result->expires_ms = ngx_current_msec + ms;
+
+    ngx_http_binarize_keep_state(flight, result, repeat);
+
+    if (flight->conf->redis
+        && (retry_after_s > 0 || !ngx_http_binarize_keep_passing(result->problem)))
+    {
+        ngx_http_binarize_nodes_tell(flight, result, ms, repeat);
+    }
+}
+
+
+/*
+ * How often it was the answer before.  A failure that may pass has no pace of
+ * its own: it keeps how often the task was pending before it, so that polls
+ * go on where they were.
+ */
+
+static uint32_t
+ngx_http_binarize_keep_repeat(binarize_store_entry_t *old,
+    binarize_store_kind_e kind, binarize_store_meta_t *meta)
+{
+    ngx_uint_t  passed;
+
+    passed = ngx_http_binarize_keep_passing(
+                              ngx_http_binarize_flags_problem(old->meta.flags));
+
+    if (ngx_http_binarize_keep_passing(
+                                ngx_http_binarize_flags_problem(meta->flags)))
+    {
+        if (old->kind == BINARIZE_STORE_PENDING) {
+            return old->meta.repeat + 1;
+        }
+
+        return passed ? old->meta.repeat : 0;
+    }
+
+    if (kind == BINARIZE_STORE_PENDING && passed) {
+        return old->meta.repeat;
+    }
+
+    return (old->kind == kind && old->meta.outcome == meta->outcome
+            && old->meta.flags == meta->flags)
+           ? old->meta.repeat + 1 : 0;
+}
+
+
+void
+ngx_http_binarize_keep_state(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result, uint32_t repeat)
+{
+    int                        rc;
+    binarize_store_meta_t      meta;
+    binarize_store_kind_e      kind;
+    ngx_http_binarize_zone_t  *zone;
+
+    zone = flight->zone;
+
+    kind = (result->problem == NGX_HTTP_BINARIZE_OK
+            && result->outcome == BINARIZE_PENDING)
+           ? BINARIZE_STORE_PENDING : BINARIZE_STORE_NEGATIVE;
+
+    ngx_http_binarize_result_meta(result, &meta);
+
+    /* how often it was the answer is known for longer than the answer */
+
+    meta.repeat = repeat;
+    meta.forget_ms = meta.expires_ms + (meta.expires_ms - ngx_current_msec)
+                     + ngx_max(flight->conf->negative_max_ms,
+                               flight->conf->poll_max_ms);
+
+    ngx_http_binarize_store_retry(zone, rc,
+        binarize_store_put(zone->store, flight->key, kind, result->doc.data,
+                           result->doc.len, &meta, ngx_process_slot,
+                           ngx_current_msec, NULL));
+
+    if (rc != BINARIZE_OK) {
+        ngx_log_error(NGX_LOG_WARN, flight->log, 0,
+                      "binarize zone \"%V\" has no room to remember \"%*s\"",
+                      &zone->shm_zone->shm.name,
+                      (size_t) BINARIZE_GUID_SIZE, flight->guid);
+    }
+
+    result->kept = (kind == BINARIZE_STORE_NEGATIVE && rc == BINARIZE_OK
+                    && result->problem == NGX_HTTP_BINARIZE_OK);
+}
+
+
+static ngx_msec_t
+ngx_http_binarize_keep_ms(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result, binarize_store_kind_e kind,
+    uint32_t repeat)
+{
+    ngx_msec_t                     ms, max;
+    ngx_http_binarize_loc_conf_t  *conf;
+
+    conf = flight->conf;
+
+    if (ngx_http_binarize_keep_passing(result->problem)) {
+        return ngx_min(conf->negative_ms, NGX_HTTP_BINARIZE_FAILURE_MS);
+    }
+
+    if (kind == BINARIZE_STORE_PENDING) {
+        ms = conf->poll_ms;
+        max = conf->poll_max_ms;
+
+    } else {
+        ms = conf->negative_ms;
+        max = conf->negative_max_ms;
+    }
+
+    while (repeat-- && ms < max) {
+        ms *= 2;
+    }
+
+    ms = ngx_min(ms, max);
+
+    if (kind == BINARIZE_STORE_PENDING) {
+        ms += ms * (ngx_random() % 101) / 1000;
+    }
+
+    return ms;
+}
+
+
+/* a failure that may have passed the next moment, and for the next node */
+
+static ngx_uint_t
+ngx_http_binarize_keep_passing(ngx_http_binarize_problem_e problem)
+{
+    switch (problem) {
+
+    case NGX_HTTP_BINARIZE_OK:
+    case NGX_HTTP_BINARIZE_BAD_DOCUMENT:
+    case NGX_HTTP_BINARIZE_TOO_LARGE:
+    case NGX_HTTP_BINARIZE_NOT_PNG:
+        return 0;
+
+    default:
+        return 1;
+    }
+}

@@ -1,0 +1,468 @@
+
+#include "zone/zone.h"
+#include "flight/flight.h"
+#include "zone/metrics.h"
+#include "zone/wake.h"
+
+#include <openssl/rand.h>
+
+
+/* who waits for the mutex spins so often, as nginx does, then rests, ms */
+#define NGX_HTTP_BINARIZE_ZONE_SPINS  2048
+#define NGX_HTTP_BINARIZE_ZONE_YIELDS 128
+#define NGX_HTTP_BINARIZE_ZONE_REST   1
+
+/* how often each worker looks for what dead ones have left */
+#define NGX_HTTP_BINARIZE_REAP_MS  1000
+
+/* a credential for so many bytes; each takes about 11 KB */
+#define NGX_HTTP_BINARIZE_ZONE_TOKEN_SHARE  (512 * 1024)
+#define NGX_HTTP_BINARIZE_ZONE_MIN_TOKENS   8
+#define NGX_HTTP_BINARIZE_ZONE_MAX_TOKENS   32
+
+
+static ngx_int_t ngx_http_binarize_zone_init(ngx_shm_zone_t *shm_zone,
+    void *data);
+static ngx_int_t ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone);
+static void ngx_http_binarize_zone_layout(ngx_http_binarize_zone_t *zone);
+static void ngx_http_binarize_zone_on_reap(ngx_event_t *ev);
+
+
+ngx_shm_zone_t *
+ngx_http_binarize_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size)
+{
+    ngx_shm_zone_t            *shm_zone;
+    ngx_http_binarize_zone_t  *zone;
+
+    shm_zone = ngx_shared_memory_add(cf, name, size,
+                                     &ngx_http_binarize_module);
+    if (shm_zone == NULL || size == 0 || shm_zone->data != NULL) {
+        return shm_zone;
+    }
+
+    zone = ngx_pcalloc(cf->pool, sizeof(*zone));
+    if (zone == NULL) {
+        return NULL;
+    }
+
+    zone->shm_zone = shm_zone;
+    zone->cycle = cf->cycle;
+    ngx_queue_init(&zone->token_waiters);
+    ngx_queue_init(&zone->budgets);
+    ngx_queue_init(&zone->followers);
+    ngx_rbtree_init(&zone->flights, &zone->sentinel,
+                    ngx_http_binarize_flight_insert_value);
+
+    shm_zone->init = ngx_http_binarize_zone_init;
+    shm_zone->data = zone;
+
+    return shm_zone;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_binarize_zone_t  *old = data;
+    ngx_http_binarize_zone_t  *zone;
+
+    zone = shm_zone->data;
+    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (old) {
+        zone->shm = old->shm;
+        zone->store = old->store;
+        zone->metrics = old->metrics;
+        ngx_http_binarize_zone_layout(zone);
+        return NGX_OK;
+    }
+
+    return ngx_http_binarize_zone_format(zone);
+}
+
+
+static ngx_int_t
+ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
+{
+    void        *store;
+    size_t       size;
+    unsigned     attached;
+    ngx_uint_t   n, nlanes, ntokens;
+
+    /* 1.4 % of the zone for flights */
+
+    n = zone->shm_zone->shm.size / 8192 / NGX_HTTP_BINARIZE_WAYS
+        * NGX_HTTP_BINARIZE_WAYS;
+
+    nlanes = ngx_max(ngx_http_binarize_wake_nprocesses(zone->cycle),
+                     NGX_HTTP_BINARIZE_MIN_LANES);
+
+    /* old workers of a reload keep theirs, should all be other ones */
+
+    ntokens = 2 * ngx_http_binarize_zone_ntokens(zone->shm_zone->shm.size);
+
+    zone->shm = ngx_slab_calloc(zone->shpool,
+                                sizeof(*zone->shm)
+                                + n * sizeof(*zone->shm_flights)
+                                + ntokens
+                                  * (sizeof(*zone->shm_tokens)
+                                     + sizeof(*zone->shm_budgets)
+                                     + nlanes * sizeof(*zone->shm_lanes)));
+    if (zone->shm == NULL) {
+        goto too_small;
+    }
+
+    zone->shm->nflights = n;
+    zone->shm->ntokens = ntokens;
+    zone->shm->nlanes = nlanes;
+
+    if (RAND_bytes((u_char *) zone->shm->secret, sizeof(zone->shm->secret))
+        != 1)
+    {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm_zone->shm.log, 0,
+                      "RAND_bytes() failed");
+        return NGX_ERROR;
+    }
+
+    ngx_http_binarize_zone_layout(zone);
+
+    if (ngx_http_binarize_metrics_format(zone) != NGX_OK) {
+        goto too_small;
+    }
+
+    /* the rest, and nothing is left for anybody to allocate */
+
+    size = (zone->shpool->pfree) * ngx_pagesize;
+
+    store = ngx_slab_alloc(zone->shpool, size);
+    if (store == NULL) {
+        goto too_small;
+    }
+
+    if (binarize_store_init(store, size, &zone->store, &attached)
+        != BINARIZE_OK)
+    {
+        goto too_small;
+    }
+
+    zone->shpool->data = zone->shm;
+    zone->shpool->log_nomem = 0;
+
+    return NGX_OK;
+
+too_small:
+
+    ngx_log_error(NGX_LOG_EMERG, zone->shm_zone->shm.log, 0,
+                  "binarize_zone \"%V\" is too small",
+                  &zone->shm_zone->shm.name);
+
+    return NGX_ERROR;
+}
+
+
+/* what lies behind shm */
+
+static void
+ngx_http_binarize_zone_layout(ngx_http_binarize_zone_t *zone)
+{
+    zone->shm_flights = (ngx_http_binarize_shm_flight_t *) (zone->shm + 1);
+
+    zone->shm_tokens = (ngx_http_binarize_shm_token_t *)
+                       (zone->shm_flights + zone->shm->nflights);
+
+    zone->shm_budgets = (ngx_http_binarize_shm_budget_t *)
+                        (zone->shm_tokens + zone->shm->ntokens);
+
+    zone->shm_lanes = (ngx_http_binarize_shm_lane_t *)
+                      (zone->shm_budgets + zone->shm->ntokens);
+}
+
+
+ngx_uint_t
+ngx_http_binarize_zone_ntokens(size_t size)
+{
+    size_t  n;
+
+    n = size / NGX_HTTP_BINARIZE_ZONE_TOKEN_SHARE;
+    n = ngx_max(n, NGX_HTTP_BINARIZE_ZONE_MIN_TOKENS);
+
+    return ngx_min(n, NGX_HTTP_BINARIZE_ZONE_MAX_TOKENS);
+}
+
+
+ngx_int_t
+ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
+    ngx_http_binarize_zone_t *zone)
+{
+    size_t  n;
+
+    /* counts of pins; pages that are never touched take no memory */
+
+    n = binarize_store_nblocks(zone->store) + 1;
+
+    zone->pins = ngx_calloc(n * sizeof(uint32_t), cycle->log);
+    if (zone->pins == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* what a worker that died in this slot has left */
+
+    ngx_http_binarize_zone_lock(zone);
+    binarize_store_release_slot(zone->store, ngx_process_slot);
+    zone->shm->pids[ngx_process_slot] = ngx_pid;
+    ngx_http_binarize_zone_unlock(zone);
+
+    zone->reap.handler = ngx_http_binarize_zone_on_reap;
+    zone->reap.data = zone;
+    zone->reap.log = cycle->log;
+    zone->reap.cancelable = 1;
+
+    ngx_add_timer(&zone->reap, NGX_HTTP_BINARIZE_REAP_MS);
+
+    ngx_http_binarize_budget_init_process(zone);
+
+    zone->shm->woken[ngx_process_slot] = 0;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone)
+{
+    ngx_http_binarize_budget_exit_process(zone);
+
+    if (zone->reap.timer_set) {
+        ngx_del_timer(&zone->reap);
+    }
+
+    if (zone->pins) {
+        ngx_http_binarize_zone_lock(zone);
+        binarize_store_release_slot(zone->store, ngx_process_slot);
+        zone->shm->pids[ngx_process_slot] = 0;
+        ngx_http_binarize_zone_unlock(zone);
+
+        ngx_free(zone->pins);
+        zone->pins = NULL;
+    }
+}
+
+
+/*
+ * nginx's master takes the mutex from a worker that has died, but only if the
+ * zone is one of the running configuration: one that a reload has removed is
+ * used by the old workers alone, and they would wait for ever.
+ */
+
+void
+ngx_http_binarize_zone_lock(ngx_http_binarize_zone_t *zone)
+{
+    ngx_pid_t     pid;
+    ngx_uint_t    n;
+    ngx_shmtx_t  *mutex;
+
+    mutex = &zone->shpool->mutex;
+
+    for (n = 0; !ngx_shmtx_trylock(mutex); n++) {
+
+        if (ngx_ncpu > 1 && n < NGX_HTTP_BINARIZE_ZONE_SPINS) {
+            ngx_cpu_pause();
+            continue;
+        }
+
+        pid = (ngx_pid_t) *mutex->lock;
+
+        if (pid && kill(pid, 0) == -1 && ngx_errno == ESRCH) {
+            (void) ngx_shmtx_force_unlock(mutex, pid);
+
+        } else if (n < NGX_HTTP_BINARIZE_ZONE_SPINS
+                       + NGX_HTTP_BINARIZE_ZONE_YIELDS)
+        {
+            ngx_sched_yield();
+
+        } else {
+            ngx_msleep(NGX_HTTP_BINARIZE_ZONE_REST);
+        }
+    }
+}
+
+
+void
+ngx_http_binarize_zone_unlock(ngx_http_binarize_zone_t *zone)
+{
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+/*
+ * A worker that dies while it is shutting down has no successor in its slot:
+ * its pins and unfinished entries would stay until the slot is used again.
+ */
+
+static void
+ngx_http_binarize_zone_on_reap(ngx_event_t *ev)
+{
+    int64_t                   *pid;
+    ngx_uint_t                 i;
+    ngx_http_binarize_zone_t  *zone;
+
+    zone = ev->data;
+
+    for (i = 0; i < NGX_HTTP_BINARIZE_SLOTS; i++) {
+        pid = &zone->shm->pids[i];
+
+        if (*pid == 0 || *pid == ngx_pid
+            || kill((ngx_pid_t) *pid, 0) == 0 || ngx_errno != ESRCH)
+        {
+            continue;
+        }
+
+        ngx_http_binarize_zone_lock(zone);
+
+        /* it may have a successor by now */
+
+        if (*pid && kill((ngx_pid_t) *pid, 0) == -1 && ngx_errno == ESRCH) {
+            binarize_store_release_slot(zone->store, i);
+            *pid = 0;
+        }
+
+        ngx_http_binarize_zone_unlock(zone);
+    }
+
+    /* who died between marking this worker and waking it never woke it */
+
+    zone->shm->woken[ngx_process_slot] = 0;
+
+    ngx_add_timer(ev, NGX_HTTP_BINARIZE_REAP_MS);
+}
+
+
+void
+ngx_http_binarize_zone_woken(ngx_http_binarize_zone_t *zone)
+{
+    uint64_t  sent_us;
+
+    sent_us = zone->shm->woken[ngx_process_slot];
+    zone->shm->woken[ngx_process_slot] = 0;
+    ngx_memory_barrier();
+
+    if (sent_us) {
+        ngx_http_binarize_metric_wake(zone,
+                               ngx_http_binarize_metric_clock_us() - sent_us);
+    }
+}
+
+
+void
+ngx_http_binarize_zone_wake(ngx_http_binarize_zone_t *zone, uint64_t *slots)
+{
+    uint64_t    bits, now_us;
+    ngx_uint_t  i, slot;
+
+    now_us = ngx_http_binarize_metric_clock_us();
+
+    for (i = 0; i < NGX_HTTP_BINARIZE_SLOTS / 64; i++) {
+
+        for (bits = slots[i]; bits; bits &= bits - 1) {
+
+            slot = i * 64 + __builtin_ctzll(bits);
+
+            if (slot >= ngx_http_binarize_wake_nslots()
+                || !ngx_atomic_cmp_set(&zone->shm->woken[slot], 0, now_us))
+            {
+                continue;
+            }
+
+            ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_WAKES_SENT);
+
+            ngx_http_binarize_wake_slot(slot);
+        }
+    }
+}
+
+
+/* a bijection: the finalizer of MurmurHash3, 64 bits */
+
+static uint64_t
+ngx_http_binarize_zone_mix(uint64_t n)
+{
+    n ^= n >> 33;
+    n *= 0xff51afd7ed558ccdULL;
+    n ^= n >> 33;
+    n *= 0xc4ceb9fe1a85ec53ULL;
+    n ^= n >> 33;
+
+    return n;
+}
+
+
+void
+ngx_http_binarize_zone_key(ngx_http_binarize_zone_t *zone, u_char *ns_digest,
+    u_char *guid, u_char *key)
+{
+    uint64_t  half[2], *secret;
+
+    binarize_guid_pack(guid, half);
+
+    secret = zone->shm->secret;
+
+    half[0] = ngx_http_binarize_zone_mix(half[0] ^ secret[0]);
+    half[1] = ngx_http_binarize_zone_mix(half[1] ^ half[0] ^ secret[1]);
+    half[0] ^= ngx_http_binarize_zone_mix(half[1] ^ secret[2]);
+
+    ngx_memcpy(key, half, sizeof(half));
+    ngx_memcpy(key + sizeof(half), ns_digest, 16);
+}
+
+
+ngx_http_binarize_shm_flight_t *
+ngx_http_binarize_zone_flights(ngx_http_binarize_zone_t *zone, u_char *key)
+{
+    uint64_t  hash;
+
+    ngx_memcpy(&hash, key + 8, sizeof(hash));
+
+    return zone->shm_flights
+           + hash % (zone->shm->nflights / NGX_HTTP_BINARIZE_WAYS)
+             * NGX_HTTP_BINARIZE_WAYS;
+}
+
+
+void
+ngx_http_binarize_zone_prefetch(ngx_http_binarize_zone_t *zone, u_char *key)
+{
+    __builtin_prefetch(&zone->pins[binarize_store_prefetch(zone->store, key,
+                                                       ngx_process_slot)], 1);
+}
+
+
+void
+ngx_http_binarize_zone_pin_locked(ngx_http_binarize_zone_t *zone,
+    binarize_store_entry_t *entry)
+{
+    uint32_t  index;
+
+    index = binarize_store_ref(zone->store, entry).index;
+
+    if (zone->pins[index]++ == 0) {
+        (void) binarize_store_pin(zone->store, entry, ngx_process_slot);
+    }
+}
+
+
+void
+ngx_http_binarize_zone_unpin(ngx_http_binarize_zone_t *zone,
+    binarize_store_entry_t *entry)
+{
+    uint32_t  index;
+
+    index = binarize_store_ref(zone->store, entry).index;
+
+    if (--zone->pins[index]) {
+        return;
+    }
+
+    ngx_http_binarize_zone_lock(zone);
+    (void) binarize_store_unpin(zone->store, entry, ngx_process_slot);
+    ngx_http_binarize_zone_unlock(zone);
+}

@@ -1,0 +1,161 @@
+
+/*
+ * Shared memory of one binarize_zone.
+ *
+ *   +------------+--------------------------------------------------------+
+ *   | slab pool  | nginx's; its mutex is the only one used (the master    |
+ *   |            | releases it when a worker dies), and it is emptied by  |
+ *   |            | the allocations below: what a worker that dies         |
+ *   |            | inside the allocator leaves behind can not be repaired |
+ *   +------------+--------------------------------------------------------+
+ *   | shm        | ngx_http_binarize_shm_t: wake-ups; behind it the       |
+ *   |            | records of flights, tokens, the budgets and their lanes|
+ *   +------------+--------------------------------------------------------+
+ *   | metrics    | counters and gauges, see metrics.h                    |
+ *   +------------+--------------------------------------------------------+
+ *   | store      | the L1 cache, see core/store.h                         |
+ *   +------------+--------------------------------------------------------+
+ */
+
+
+#ifndef _NGX_HTTP_BINARIZE_ZONE_H_INCLUDED_
+#define _NGX_HTTP_BINARIZE_ZONE_H_INCLUDED_
+
+
+#include "ngx_http_binarize.h"
+#include "budget/budget.h"
+#include "token/token.h"
+#include "core/store.h"
+
+
+#define NGX_HTTP_BINARIZE_ZONE_MIN_SIZE  (1024 * 1024)
+
+#define NGX_HTTP_BINARIZE_SLOTS          NGX_MAX_PROCESSES
+#define NGX_HTTP_BINARIZE_PURGES         64
+
+
+typedef struct {
+    /* whose process each slot is, 0: nobody's; under shpool->mutex */
+    int64_t                         pids[NGX_HTTP_BINARIZE_SLOTS];
+
+    /* when it was to be woken, microseconds; 0: it has looked since */
+    ngx_atomic_t                    woken[NGX_HTTP_BINARIZE_SLOTS];
+
+    ngx_uint_t                      nflights;    /* a multiple of WAYS */
+    ngx_uint_t                      ntokens;     /* places of them, and of
+                                                    budgets */
+    ngx_uint_t                      nlanes;      /* of each budget */
+    uint64_t                        secret[3];   /* of keys */
+
+    /* how often keys were purged, see answer/purge.h; changed under the mutex */
+    ngx_atomic_t                    purges[NGX_HTTP_BINARIZE_PURGES];
+} ngx_http_binarize_shm_t;
+
+
+/* places a flight's record may lie in, side by side */
+#define NGX_HTTP_BINARIZE_WAYS           8
+
+
+/* who leads a flight; under shpool->mutex */
+typedef struct {
+    u_char                          key[BINARIZE_STORE_KEY_SIZE];
+    int64_t                         leader;      /* pid, 0: free; set last */
+    uint64_t                        deadline_ms; /* of its lease */
+    u_char                          lease[32];   /* in Redis; or zeroes */
+    uint64_t                        waiters;     /* slots, modulo 64 */
+
+    /* its turn of the budget, 0: not waited for; and until when some wait */
+    uint64_t                        turn_ms;
+    uint64_t                        patience_ms;
+} ngx_http_binarize_shm_flight_t;
+
+
+/* see metrics.h */
+typedef struct ngx_http_binarize_shm_metrics_s  ngx_http_binarize_shm_metrics_t;
+typedef struct ngx_http_binarize_gauges_s       ngx_http_binarize_gauges_t;
+
+
+/* this process' view of a zone; shm_zone->data */
+struct ngx_http_binarize_zone_s {
+    ngx_shm_zone_t                 *shm_zone;
+    ngx_cycle_t                    *cycle;
+    ngx_slab_pool_t                *shpool;
+    ngx_http_binarize_shm_t        *shm;
+    ngx_http_binarize_shm_flight_t *shm_flights;
+    ngx_http_binarize_shm_token_t  *shm_tokens;
+    ngx_http_binarize_shm_budget_t *shm_budgets;
+    ngx_http_binarize_shm_lane_t   *shm_lanes;   /* nlanes of each budget */
+    binarize_store_t               *store;
+    ngx_http_binarize_shm_metrics_t *metrics;
+
+    uint64_t                       *counters;   /* this worker's block */
+    ngx_http_binarize_gauges_t     *gauges;     /* this worker's */
+    uint32_t                       *pins;       /* this worker's, by block */
+
+    ngx_rbtree_t                    flights;    /* this worker's, by key */
+    ngx_rbtree_node_t               sentinel;
+    ngx_queue_t                     followers;
+    ngx_queue_t                     token_waiters;
+    ngx_queue_t                     budgets;    /* this worker's in use */
+
+    ngx_event_t                     reap;
+};
+
+
+/* adds or finds a zone; size 0: only named.  NULL: logged */
+ngx_shm_zone_t *ngx_http_binarize_zone_add(ngx_conf_t *cf, ngx_str_t *name,
+    size_t size);
+
+ngx_int_t ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
+    ngx_http_binarize_zone_t *zone);
+void ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone);
+
+/*
+ * The mutex of all that is in the zone.  One that a dead worker has held is
+ * taken from it.
+ */
+void ngx_http_binarize_zone_lock(ngx_http_binarize_zone_t *zone);
+void ngx_http_binarize_zone_unlock(ngx_http_binarize_zone_t *zone);
+
+/* how many credentials a configuration may have in a zone of that size */
+ngx_uint_t ngx_http_binarize_zone_ntokens(size_t size);
+
+/*
+ * Wakes the workers in a bitmap of slots: each runs what it has waiting.
+ * slots is BINARIZE_STORE_SLOTS bits.
+ */
+void ngx_http_binarize_zone_wake(ngx_http_binarize_zone_t *zone,
+    uint64_t *slots);
+
+/*
+ * This worker was woken, and is going to look: who publishes afterwards wakes
+ * it again
+ */
+void ngx_http_binarize_zone_woken(ngx_http_binarize_zone_t *zone);
+
+/*
+ * The key of L1 and flights: the GUID, mixed with the zone's secret so that
+ * nobody outside can choose where it lies, and the digest of the namespace.
+ * Different GUIDs have different keys.
+ */
+void ngx_http_binarize_zone_key(ngx_http_binarize_zone_t *zone,
+    u_char *ns_digest, u_char *guid, u_char *key);
+
+/* the NGX_HTTP_BINARIZE_WAYS records a flight of the key may have */
+ngx_http_binarize_shm_flight_t *ngx_http_binarize_zone_flights(
+    ngx_http_binarize_zone_t *zone, u_char *key);
+
+/* what a lookup and a pin will need is on its way to the processor's cache */
+void ngx_http_binarize_zone_prefetch(ngx_http_binarize_zone_t *zone,
+    u_char *key);
+
+/* pins for this worker; the mutex is held */
+void ngx_http_binarize_zone_pin_locked(ngx_http_binarize_zone_t *zone,
+    binarize_store_entry_t *entry);
+
+/* takes the mutex where it needs it */
+void ngx_http_binarize_zone_unpin(ngx_http_binarize_zone_t *zone,
+    binarize_store_entry_t *entry);
+
+
+#endif /* _NGX_HTTP_BINARIZE_ZONE_H_INCLUDED_ */
