@@ -1,8 +1,9 @@
 
 #include "answer/answer.h"
+#include "answer/purge.h"
 #include "conf/conf.h"
 #include "cloud/job.h"
-#include "zone/metrics.h"
+#include "flight/metrics.h"
 #include "flight/nodes.h"
 #include "cloud/peer.h"
 #include "zone/wake.h"
@@ -136,10 +137,6 @@ ngx_http_binarize_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    if (ngx_http_binarize_metrics_init_process(cycle, bmcf) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     if (bmcf->zones.nelts
         && ngx_http_binarize_wake_init_process(cycle,
                                                ngx_http_binarize_on_wake,
@@ -152,11 +149,16 @@ ngx_http_binarize_init_process(ngx_cycle_t *cycle)
     zp = bmcf->zones.elts;
 
     for (i = 0; i < bmcf->zones.nelts; i++) {
+        ngx_http_binarize_metrics_init_process(zp[i]->data);
+
         if (ngx_http_binarize_zone_init_process(cycle, zp[i]->data)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
+
+        ngx_http_binarize_budget_init_process(zp[i]->data);
+        ngx_http_binarize_flight_init_process(zp[i]->data);
     }
 
     if (ngx_http_binarize_redis_init_process(cycle, &bmcf->redises)
@@ -165,7 +167,12 @@ ngx_http_binarize_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    return ngx_http_binarize_nodes_init_process(cycle, bmcf);
+    if (ngx_http_binarize_flight_metrics_init_process(bmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_binarize_nodes_init_process(cycle, bmcf,
+                                          ngx_http_binarize_purge_on_message);
 }
 
 
@@ -227,7 +234,7 @@ ngx_http_binarize_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_binarize_json_exit_process();
-    ngx_http_binarize_peer_exit_process(bmcf);
+    ngx_http_binarize_peer_exit_process(&bmcf->cloud);
     ngx_http_binarize_redis_exit_process(&bmcf->redises);
 
     ngx_http_binarize_wake_exit_process();
@@ -235,10 +242,11 @@ ngx_http_binarize_exit_process(ngx_cycle_t *cycle)
     zp = bmcf->zones.elts;
 
     for (i = 0; i < bmcf->zones.nelts; i++) {
+        ngx_http_binarize_budget_exit_process(zp[i]->data);
         ngx_http_binarize_zone_exit_process(zp[i]->data);
+        ngx_http_binarize_metrics_exit_process(zp[i]->data);
     }
 
-    ngx_http_binarize_metrics_exit_process(bmcf);
 }
 
 
@@ -305,12 +313,12 @@ ngx_http_binarize_variable_cache(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    if (ctx->source == NGX_HTTP_BINARIZE_NONE) {
+    if (ctx->waiter.source == BINARIZE_SOURCE_NONE) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    v->data = (u_char *) ngx_http_binarize_source_name(ctx->source);
+    v->data = (u_char *) binarize_source_name(ctx->waiter.source);
     v->len = ngx_strlen(v->data);
 
     return NGX_OK;
@@ -360,7 +368,7 @@ ngx_http_binarize_variable_cloud_calls(ngx_http_request_t *r,
     }
 
     v->data = p;
-    v->len = ngx_sprintf(p, "%ui", ctx->cloud_calls) - p;
+    v->len = ngx_sprintf(p, "%ui", ctx->waiter.cloud_calls) - p;
 
     return NGX_OK;
 }

@@ -12,7 +12,7 @@ static ngx_int_t ngx_http_binarize_answer_pending(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result);
 static ngx_int_t ngx_http_binarize_answer_failure(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result,
-    ngx_http_binarize_problem_e problem);
+    binarize_problem_e problem);
 static ngx_uint_t ngx_http_binarize_error_page(ngx_http_request_t *r,
     ngx_uint_t status);
 static ngx_int_t ngx_http_binarize_send(ngx_http_request_t *r,
@@ -32,7 +32,7 @@ ngx_http_binarize_answer(ngx_http_request_t *r, ngx_http_binarize_ctx_t *ctx,
     result->refs++;
     ctx->result = result;
 
-    if (result->problem != NGX_HTTP_BINARIZE_OK) {
+    if (result->problem != BINARIZE_PROBLEM_NONE) {
         return ngx_http_binarize_answer_failure(r, ctx, result,
                                                 result->problem);
     }
@@ -55,22 +55,22 @@ ngx_http_binarize_answer(ngx_http_request_t *r, ngx_http_binarize_ctx_t *ctx,
 
     case BINARIZE_NOT_EXIST:
         return ngx_http_binarize_answer_failure(r, ctx, result,
-                                              NGX_HTTP_BINARIZE_NOT_FOUND);
+                                              BINARIZE_PROBLEM_NOT_FOUND);
 
     case BINARIZE_TASK_FAILED:
         return ngx_http_binarize_answer_failure(r, ctx, result,
-                                              NGX_HTTP_BINARIZE_TASK_ERROR);
+                                              BINARIZE_PROBLEM_TASK_ERROR);
 
     default: /* BINARIZE_NO_RESULT */
         return ngx_http_binarize_answer_failure(r, ctx, result,
-                                              NGX_HTTP_BINARIZE_NO_RESULT);
+                                              BINARIZE_PROBLEM_NO_RESULT);
     }
 }
 
 
 ngx_int_t
 ngx_http_binarize_answer_problem(ngx_http_request_t *r,
-    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_problem_e problem)
+    ngx_http_binarize_ctx_t *ctx, binarize_problem_e problem)
 {
     return ngx_http_binarize_answer_failure(r, ctx, NULL, problem);
 }
@@ -84,7 +84,7 @@ ngx_http_binarize_answer_result(ngx_http_request_t *r,
     ngx_int_t                      rc;
     ngx_str_t                      value;
     ngx_chain_t                   *out;
-    ngx_http_binarize_loc_conf_t  *conf;
+    ngx_http_binarize_answer_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_binarize_module);
 
@@ -173,7 +173,7 @@ ngx_http_binarize_answer_pending(ngx_http_request_t *r,
 {
     ngx_str_t                     *image;
     ngx_msec_int_t                 left_ms;
-    ngx_http_binarize_loc_conf_t  *conf;
+    ngx_http_binarize_answer_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_binarize_module);
 
@@ -188,7 +188,7 @@ ngx_http_binarize_answer_pending(ngx_http_request_t *r,
     }
 
     image = ngx_http_binarize_placeholder_of(conf->placeholder,
-                                             NGX_HTTP_BINARIZE_OK,
+                                             BINARIZE_PROBLEM_NONE,
                                              NGX_HTTP_ACCEPTED);
     if (image) {
         return ngx_http_binarize_send(r, NGX_HTTP_ACCEPTED,
@@ -205,12 +205,12 @@ ngx_http_binarize_answer_pending(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_binarize_answer_failure(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result,
-    ngx_http_binarize_problem_e problem)
+    binarize_problem_e problem)
 {
     time_t                         retry_after_s;
     ngx_str_t                      body, *image;
     ngx_uint_t                     status;
-    ngx_http_binarize_loc_conf_t  *conf;
+    ngx_http_binarize_answer_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_binarize_module);
 

@@ -3,9 +3,45 @@
 #define _NGX_HTTP_BINARIZE_ANSWER_H_INCLUDED_
 
 
-#include "ngx_http_binarize.h"
-#include "flight/result.h"
+#include "answer/conf.h"
+#include "flight/flight.h"
 
+
+typedef struct ngx_http_binarize_json_s  ngx_http_binarize_json_t;
+
+
+/* one client request */
+typedef struct {
+    ngx_http_request_t            *request;
+    ngx_http_binarize_answer_conf_t  *conf;
+    u_char                         key[BINARIZE_STORE_KEY_SIZE];
+    u_char                         guid[BINARIZE_GUID_SIZE];
+    binarize_format_e              format;
+
+    ngx_http_binarize_waiter_t     waiter;
+
+    ngx_http_binarize_result_t    *result;     /* what it is answered with */
+    ngx_http_binarize_json_t      *json;       /* being sent */
+
+    ngx_msec_t                     waited_ms;
+    binarize_task_status_e         task_status;
+
+    unsigned                       has_guid:1;
+    unsigned                       has_status:1;
+    unsigned                       vary:1;
+    unsigned                       prefer:1;   /* Prefer: wait was applied */
+    unsigned                       headed:1;   /* its headers are set */
+} ngx_http_binarize_ctx_t;
+
+
+/* the content handler of a gateway */
+ngx_int_t ngx_http_binarize_handler(ngx_http_request_t *r);
+
+/*
+ * Whether what the request's URL is answered with depends on Accept: it has
+ * neither a suffix nor an argument "format".
+ */
+ngx_uint_t ngx_http_binarize_varies(ngx_http_request_t *r);
 
 /*
  * Sends what the request is answered with, headers and body; keeps a
@@ -17,7 +53,7 @@ ngx_int_t ngx_http_binarize_answer(ngx_http_request_t *r,
 
 /* a problem of the request itself: no cache was asked */
 ngx_int_t ngx_http_binarize_answer_problem(ngx_http_request_t *r,
-    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_problem_e problem);
+    ngx_http_binarize_ctx_t *ctx, binarize_problem_e problem);
 
 
 /*
@@ -98,12 +134,12 @@ void ngx_http_binarize_json_exit_process(void);
  */
 
 ngx_uint_t ngx_http_binarize_problem_status(
-    ngx_http_binarize_problem_e problem);
+    binarize_problem_e problem);
 
 /* result may be NULL; NGX_ERROR: no memory */
 ngx_int_t ngx_http_binarize_problem_body(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result,
-    ngx_http_binarize_problem_e problem, ngx_str_t *body);
+    binarize_problem_e problem, ngx_str_t *body);
 
 
 #endif /* _NGX_HTTP_BINARIZE_ANSWER_H_INCLUDED_ */

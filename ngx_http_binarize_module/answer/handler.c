@@ -10,23 +10,25 @@
 
 
 static ngx_int_t ngx_http_binarize_parse_id(ngx_http_request_t *r,
-    ngx_http_binarize_loc_conf_t *conf, ngx_http_binarize_ctx_t *ctx);
+    ngx_http_binarize_answer_conf_t *conf, ngx_http_binarize_ctx_t *ctx);
 static ngx_int_t ngx_http_binarize_segment(ngx_http_request_t *r,
-    ngx_http_binarize_loc_conf_t *conf, ngx_str_t *segment);
-static ngx_http_binarize_problem_e ngx_http_binarize_parse_format(
-    ngx_http_request_t *r, ngx_http_binarize_loc_conf_t *conf,
+    ngx_http_binarize_answer_conf_t *conf, ngx_str_t *segment);
+static binarize_problem_e ngx_http_binarize_parse_format(
+    ngx_http_request_t *r, ngx_http_binarize_answer_conf_t *conf,
     ngx_http_binarize_ctx_t *ctx);
 static ngx_int_t ngx_http_binarize_header_in(ngx_http_request_t *r,
     const char *name, size_t len, ngx_str_t *value);
 static void ngx_http_binarize_parse_wait(ngx_http_request_t *r,
-    ngx_http_binarize_loc_conf_t *conf, ngx_http_binarize_ctx_t *ctx);
+    ngx_http_binarize_answer_conf_t *conf, ngx_http_binarize_ctx_t *ctx);
 static ngx_http_binarize_result_t *ngx_http_binarize_lookup(
-    ngx_http_request_t *r, ngx_http_binarize_loc_conf_t *conf,
+    ngx_http_request_t *r, ngx_http_binarize_answer_conf_t *conf,
     ngx_http_binarize_ctx_t *ctx);
 static ngx_int_t ngx_http_binarize_wait(ngx_http_request_t *r,
-    ngx_http_binarize_loc_conf_t *conf, ngx_http_binarize_ctx_t *ctx);
+    ngx_http_binarize_answer_conf_t *conf, ngx_http_binarize_ctx_t *ctx);
 static ngx_int_t ngx_http_binarize_answer_landed(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result);
+static void ngx_http_binarize_on_landing(ngx_http_binarize_waiter_t *waiter,
+    ngx_http_binarize_result_t *result);
 static void ngx_http_binarize_on_cleanup(void *data);
 static void ngx_http_binarize_on_end(void *data);
 
@@ -39,11 +41,11 @@ ngx_http_binarize_handler(ngx_http_request_t *r)
     ngx_http_binarize_ctx_t       *ctx;
     ngx_http_binarize_zone_t      *zone;
     ngx_http_binarize_result_t    *result;
-    ngx_http_binarize_problem_e    problem;
-    ngx_http_binarize_loc_conf_t  *conf;
+    binarize_problem_e    problem;
+    ngx_http_binarize_answer_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_binarize_module);
-    zone = conf->zone->data;
+    zone = conf->flight.zone->data;
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
@@ -68,7 +70,7 @@ ngx_http_binarize_handler(ngx_http_request_t *r)
 
     ctx->request = r;
     ctx->conf = conf;
-    ctx->started_ms = ngx_current_msec;
+    ctx->waiter.started_ms = ngx_current_msec;
 
     /*
      * What the id leads to has not been used lately: the processor fetches it
@@ -78,7 +80,7 @@ ngx_http_binarize_handler(ngx_http_request_t *r)
     id = ngx_http_binarize_parse_id(r, conf, ctx);
 
     if (id == NGX_OK) {
-        ngx_http_binarize_zone_key(zone, conf->ns_digest, ctx->guid, ctx->key);
+        ngx_http_binarize_zone_key(zone, conf->flight.ns_digest, ctx->guid, ctx->key);
         binarize_store_prefetch_index(zone->store, ctx->key);
     }
 
@@ -92,12 +94,12 @@ ngx_http_binarize_handler(ngx_http_request_t *r)
 
     if (id != NGX_OK) {
         return ngx_http_binarize_answer_problem(r, ctx,
-                                                NGX_HTTP_BINARIZE_BAD_ID);
+                                                BINARIZE_PROBLEM_BAD_ID);
     }
 
     problem = ngx_http_binarize_parse_format(r, conf, ctx);
 
-    if (problem != NGX_HTTP_BINARIZE_OK) {
+    if (problem != BINARIZE_PROBLEM_NONE) {
         return ngx_http_binarize_answer_problem(r, ctx, problem);
     }
 
@@ -122,7 +124,7 @@ ngx_uint_t
 ngx_http_binarize_varies(ngx_http_request_t *r)
 {
     ngx_http_binarize_ctx_t        ctx;
-    ngx_http_binarize_loc_conf_t  *conf;
+    ngx_http_binarize_answer_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_binarize_module);
 
@@ -138,7 +140,7 @@ ngx_http_binarize_varies(ngx_http_request_t *r)
 
 static ngx_int_t
 ngx_http_binarize_parse_id(ngx_http_request_t *r,
-    ngx_http_binarize_loc_conf_t *conf, ngx_http_binarize_ctx_t *ctx)
+    ngx_http_binarize_answer_conf_t *conf, ngx_http_binarize_ctx_t *ctx)
 {
     ngx_str_t  segment, value;
 
@@ -174,7 +176,7 @@ ngx_http_binarize_parse_id(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_binarize_segment(ngx_http_request_t *r,
-    ngx_http_binarize_loc_conf_t *conf, ngx_str_t *segment)
+    ngx_http_binarize_answer_conf_t *conf, ngx_str_t *segment)
 {
     u_char  *p, *end;
 
@@ -212,33 +214,33 @@ ngx_http_binarize_segment(ngx_http_request_t *r,
 }
 
 
-static ngx_http_binarize_problem_e
+static binarize_problem_e
 ngx_http_binarize_parse_format(ngx_http_request_t *r,
-    ngx_http_binarize_loc_conf_t *conf, ngx_http_binarize_ctx_t *ctx)
+    ngx_http_binarize_answer_conf_t *conf, ngx_http_binarize_ctx_t *ctx)
 {
     ngx_str_t  value;
 
     if (ctx->format != BINARIZE_FORMAT_NONE) {
-        return NGX_HTTP_BINARIZE_OK;
+        return BINARIZE_PROBLEM_NONE;
     }
 
     if (ngx_http_arg(r, (u_char *) "format", 6, &value) == NGX_OK) {
         ctx->format = binarize_format_parse(value.data, value.len);
 
         return (ctx->format == BINARIZE_FORMAT_NONE)
-               ? NGX_HTTP_BINARIZE_BAD_FORMAT : NGX_HTTP_BINARIZE_OK;
+               ? BINARIZE_PROBLEM_BAD_FORMAT : BINARIZE_PROBLEM_NONE;
     }
 
     if (ngx_http_binarize_header_in(r, "accept", sizeof("accept") - 1, &value)
         != NGX_OK)
     {
-        return NGX_HTTP_BINARIZE_INTERNAL;
+        return BINARIZE_PROBLEM_INTERNAL;
     }
 
     ctx->format = binarize_negotiate(value.data, value.len, conf->format);
 
     return (ctx->format == BINARIZE_FORMAT_NONE)
-           ? NGX_HTTP_BINARIZE_NOT_ACCEPTABLE : NGX_HTTP_BINARIZE_OK;
+           ? BINARIZE_PROBLEM_NOT_ACCEPTABLE : BINARIZE_PROBLEM_NONE;
 }
 
 
@@ -289,12 +291,12 @@ ngx_http_binarize_header_in(ngx_http_request_t *r, const char *name,
 
 static void
 ngx_http_binarize_parse_wait(ngx_http_request_t *r,
-    ngx_http_binarize_loc_conf_t *conf, ngx_http_binarize_ctx_t *ctx)
+    ngx_http_binarize_answer_conf_t *conf, ngx_http_binarize_ctx_t *ctx)
 {
     uint32_t   wait_s;
     ngx_str_t  value;
 
-    ctx->wait_ms = conf->wait_ms;
+    ctx->waiter.wait_ms = conf->wait_ms;
 
     if (ngx_http_binarize_header_in(r, "prefer", sizeof("prefer") - 1, &value)
         != NGX_OK
@@ -307,7 +309,7 @@ ngx_http_binarize_parse_wait(ngx_http_request_t *r,
     ctx->prefer = 1;
 
     if (wait_s <= conf->wait_ms / 1000) {
-        ctx->wait_ms = wait_s * 1000;
+        ctx->waiter.wait_ms = wait_s * 1000;
     }
 }
 
@@ -316,13 +318,13 @@ ngx_http_binarize_parse_wait(ngx_http_request_t *r,
 
 static ngx_http_binarize_result_t *
 ngx_http_binarize_lookup(ngx_http_request_t *r,
-    ngx_http_binarize_loc_conf_t *conf, ngx_http_binarize_ctx_t *ctx)
+    ngx_http_binarize_answer_conf_t *conf, ngx_http_binarize_ctx_t *ctx)
 {
     binarize_store_entry_t      *entry;
     ngx_http_binarize_zone_t    *zone;
     ngx_http_binarize_result_t  *result;
 
-    zone = conf->zone->data;
+    zone = conf->flight.zone->data;
     result = NULL;
 
     ngx_http_binarize_zone_lock(zone);
@@ -330,8 +332,8 @@ ngx_http_binarize_lookup(ngx_http_request_t *r,
     entry = binarize_store_lookup(zone->store, ctx->key, ngx_current_msec);
 
     if (entry
-        && !(entry->kind == BINARIZE_STORE_PENDING && ctx->wait_ms)
-        && !(entry->kind == BINARIZE_STORE_RESULT && !conf->l1))
+        && !(entry->kind == BINARIZE_STORE_PENDING && ctx->waiter.wait_ms)
+        && !(entry->kind == BINARIZE_STORE_RESULT && !conf->flight.l1))
     {
         result = ngx_http_binarize_result_of_entry_locked(zone, entry,
                                                           r->pool);
@@ -340,7 +342,7 @@ ngx_http_binarize_lookup(ngx_http_request_t *r,
     ngx_http_binarize_zone_unlock(zone);
 
     if (result) {
-        ctx->source = ngx_http_binarize_result_hit(result);
+        ctx->waiter.source = ngx_http_binarize_result_hit(result);
     }
 
     return result;
@@ -349,7 +351,7 @@ ngx_http_binarize_lookup(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_binarize_wait(ngx_http_request_t *r,
-    ngx_http_binarize_loc_conf_t *conf, ngx_http_binarize_ctx_t *ctx)
+    ngx_http_binarize_answer_conf_t *conf, ngx_http_binarize_ctx_t *ctx)
 {
     ngx_http_cleanup_t  *cln;
 
@@ -358,9 +360,14 @@ ngx_http_binarize_wait(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_binarize_flight_join(r, ctx, conf) != NGX_OK) {
+    ctx->waiter.handler = ngx_http_binarize_on_landing;
+
+    if (ngx_http_binarize_flight_join(r, &conf->flight, ctx->key, ctx->guid,
+                                      &ctx->waiter)
+        != NGX_OK)
+    {
         return ngx_http_binarize_answer_problem(r, ctx,
-                                                NGX_HTTP_BINARIZE_INTERNAL);
+                                                BINARIZE_PROBLEM_INTERNAL);
     }
 
     cln->handler = ngx_http_binarize_on_cleanup;
@@ -392,7 +399,9 @@ ngx_http_binarize_wait(ngx_http_request_t *r,
 static void
 ngx_http_binarize_on_cleanup(void *data)
 {
-    ngx_http_binarize_flight_leave(data);
+    ngx_http_binarize_ctx_t *ctx = data;
+
+    ngx_http_binarize_flight_leave(&ctx->waiter);
 }
 
 
@@ -403,7 +412,22 @@ ngx_http_binarize_on_end(void *data)
 {
     ngx_http_binarize_ctx_t *ctx = data;
 
-    ngx_http_binarize_metric_request(ctx);
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    /*
+     * Only now is its status the one the client got, of ranges, conditions
+     * and an error_page, too
+     */
+
+    ngx_http_binarize_metric_answer(ctx->conf->flight.zone->data,
+                                    ctx->conf->flight.ns_index, ctx->format,
+                                    ctx->waiter.source,
+                                    r->headers_out.status,
+                                    (r == r->main) ? r->connection->sent
+                                                     - (off_t) r->header_size
+                                                   : -1);
 
     if (ctx->result) {
         ngx_http_binarize_result_release(ctx->result);
@@ -446,21 +470,25 @@ ngx_http_binarize_answer_landed(ngx_http_request_t *r,
 }
 
 
-void
-ngx_http_binarize_resume(ngx_http_binarize_ctx_t *ctx,
+static void
+ngx_http_binarize_on_landing(ngx_http_binarize_waiter_t *waiter,
     ngx_http_binarize_result_t *result)
 {
-    ngx_int_t            rc;
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
+    ngx_int_t                 rc;
+    ngx_connection_t         *c;
+    ngx_http_request_t       *r;
+    ngx_http_binarize_ctx_t  *ctx;
+
+    ctx = (ngx_http_binarize_ctx_t *)
+          ((u_char *) waiter - offsetof(ngx_http_binarize_ctx_t, waiter));
 
     r = ctx->request;
     c = r->connection;
 
     ngx_http_set_log_request(c->log, r);
 
-    ctx->waited_ms = ngx_current_msec - ctx->started_ms;
-    ngx_http_binarize_metric_wait(ctx->conf->zone->data,
+    ctx->waited_ms = ngx_current_msec - ctx->waiter.started_ms;
+    ngx_http_binarize_metric_wait(ctx->conf->flight.zone->data,
                                   (uint64_t) ctx->waited_ms * 1000);
 
     r->read_event_handler = ngx_http_block_reading;
@@ -470,7 +498,7 @@ ngx_http_binarize_resume(ngx_http_binarize_ctx_t *ctx,
 
     } else {
         rc = ngx_http_binarize_answer_problem(r, ctx,
-                                              NGX_HTTP_BINARIZE_INTERNAL);
+                                              BINARIZE_PROBLEM_INTERNAL);
     }
 
     ngx_http_finalize_request(r, rc);

@@ -46,7 +46,7 @@ ngx_http_binarize_header_common(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        value.len = ngx_sprintf(value.data, "wait=%M", ctx->wait_ms / 1000)
+        value.len = ngx_sprintf(value.data, "wait=%M", ctx->waiter.wait_ms / 1000)
                     - value.data;
 
         if (ngx_http_binarize_header_push(r, "Preference-Applied", &value)
@@ -83,33 +83,33 @@ ngx_http_binarize_header_cache_status(ngx_http_request_t *r,
 
     value.data = p;
 
-    switch (ctx->source) {
+    switch (ctx->waiter.source) {
 
-    case NGX_HTTP_BINARIZE_L1:
+    case BINARIZE_SOURCE_L1:
         p = ngx_http_binarize_header_hit(p, &l1, result->expires_ms);
         break;
 
-    case NGX_HTTP_BINARIZE_REDIS:
+    case BINARIZE_SOURCE_REDIS:
         p = ngx_http_binarize_header_hit(p, &redis, result->expires_ms);
         break;
 
-    case NGX_HTTP_BINARIZE_NEGATIVE:
+    case BINARIZE_SOURCE_NEGATIVE:
         p = ngx_http_binarize_header_hit(p, &negative, result->expires_ms);
         break;
 
-    case NGX_HTTP_BINARIZE_PENDING:
+    case BINARIZE_SOURCE_PENDING:
         p = ngx_http_binarize_header_hit(p, &pending, result->expires_ms);
         break;
 
-    case NGX_HTTP_BINARIZE_COLLAPSED:
+    case BINARIZE_SOURCE_COLLAPSED:
         p = ngx_sprintf(p, "binarize; fwd=uri-miss; collapsed");
         break;
 
-    case NGX_HTTP_BINARIZE_BYPASS:
+    case BINARIZE_SOURCE_BYPASS:
         p = ngx_sprintf(p, "binarize; fwd=bypass");
         break;
 
-    default: /* NGX_HTTP_BINARIZE_MISS */
+    default: /* BINARIZE_SOURCE_MISS */
         p = ngx_sprintf(p, "binarize; fwd=uri-miss%s",
                         result->kept ? "; stored" : "");
     }
@@ -257,7 +257,7 @@ ngx_http_binarize_header_expiry(ngx_http_request_t *r,
     ngx_str_t  value;
 
     if (result == NULL
-        || result->problem != NGX_HTTP_BINARIZE_OK
+        || result->problem != BINARIZE_PROBLEM_NONE
         || result->outcome != BINARIZE_NOT_EXIST
         || result->expires_ms <= ngx_current_msec)
     {
@@ -412,11 +412,11 @@ static ngx_int_t
 ngx_http_binarize_header_filter(ngx_http_request_t *r)
 {
     ngx_http_binarize_ctx_t       *ctx;
-    ngx_http_binarize_loc_conf_t  *conf;
+    ngx_http_binarize_answer_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_binarize_module);
 
-    if (conf->target == NULL || r != r->main) {
+    if (conf->flight.cloud.target == NULL || r != r->main) {
         return ngx_http_next_header_filter(r);
     }
 

@@ -14,7 +14,7 @@ char *
 ngx_http_binarize_placeholder_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_http_binarize_loc_conf_t *blcf = conf;
+    ngx_http_binarize_answer_conf_t *blcf = conf;
 
     ngx_str_t                        *value, *image, name;
     ngx_uint_t                        i, k;
@@ -210,7 +210,7 @@ ngx_http_binarize_placeholder_check(ngx_conf_t *cf, ngx_str_t *name,
 
 ngx_str_t *
 ngx_http_binarize_placeholder_of(ngx_http_binarize_placeholder_t *placeholder,
-    ngx_http_binarize_problem_e problem, ngx_uint_t status)
+    binarize_problem_e problem, ngx_uint_t status)
 {
     ngx_str_t  *image;
 
@@ -218,10 +218,10 @@ ngx_http_binarize_placeholder_of(ngx_http_binarize_placeholder_t *placeholder,
         return NULL;
     }
 
-    if (problem == NGX_HTTP_BINARIZE_OK) {
+    if (problem == BINARIZE_PROBLEM_NONE) {
         image = &placeholder->pending;
 
-    } else if (problem == NGX_HTTP_BINARIZE_NOT_FOUND) {
+    } else if (problem == BINARIZE_PROBLEM_NOT_FOUND) {
         image = &placeholder->missing;
 
     } else if (status >= NGX_HTTP_INTERNAL_SERVER_ERROR) {

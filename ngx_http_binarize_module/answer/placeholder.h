@@ -3,7 +3,7 @@
 #define _NGX_HTTP_BINARIZE_PLACEHOLDER_H_INCLUDED_
 
 
-#include "ngx_http_binarize.h"
+#include "answer/conf.h"
 
 
 /* the pictures of one binarize_placeholder; an empty one was not given */
@@ -33,7 +33,7 @@ char *ngx_http_binarize_placeholder_set(ngx_conf_t *cf, ngx_command_t *cmd,
  */
 ngx_str_t *ngx_http_binarize_placeholder_of(
     ngx_http_binarize_placeholder_t *placeholder,
-    ngx_http_binarize_problem_e problem, ngx_uint_t status);
+    binarize_problem_e problem, ngx_uint_t status);
 
 
 #endif /* _NGX_HTTP_BINARIZE_PLACEHOLDER_H_INCLUDED_ */

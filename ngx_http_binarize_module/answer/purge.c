@@ -10,20 +10,20 @@
 typedef struct {
     ngx_http_request_t            *request;     /* NULL: gone */
     ngx_http_cleanup_t            *cleanup;     /* its */
-    ngx_http_binarize_loc_conf_t  *conf;
+    ngx_http_binarize_answer_conf_t  *conf;
     u_char                         guid[BINARIZE_GUID_SIZE];
     unsigned                       had:1;       /* this node */
 } ngx_http_binarize_purge_t;
 
 
 static ngx_uint_t ngx_http_binarize_purge_is_wanted(ngx_http_request_t *r,
-    ngx_http_binarize_loc_conf_t *conf);
+    ngx_http_binarize_answer_conf_t *conf);
 static ngx_uint_t ngx_http_binarize_purge_node(
-    ngx_http_binarize_loc_conf_t *conf, u_char *guid);
+    ngx_http_binarize_flight_conf_t *conf, u_char *guid);
 static ngx_uint_t ngx_http_binarize_purge_zone(
-    ngx_http_binarize_loc_conf_t *conf, u_char *guid);
+    ngx_http_binarize_flight_conf_t *conf, u_char *guid);
 static ngx_uint_t ngx_http_binarize_purge_shares(
-    ngx_http_binarize_loc_conf_t *a, ngx_http_binarize_loc_conf_t *b);
+    ngx_http_binarize_flight_conf_t *a, ngx_http_binarize_flight_conf_t *b);
 static void ngx_http_binarize_purge_node_id(ngx_http_binarize_zone_t *zone,
     u_char *id);
 static ngx_int_t ngx_http_binarize_purge_l2(ngx_http_request_t *r,
@@ -42,7 +42,7 @@ ngx_http_binarize_purge_handler(ngx_http_request_t *r,
 
     if (!ngx_http_binarize_purge_is_wanted(r, ctx->conf)) {
         return ngx_http_binarize_answer_problem(r, ctx,
-                                             NGX_HTTP_BINARIZE_BAD_METHOD);
+                                             BINARIZE_PROBLEM_BAD_METHOD);
     }
 
     if (rc == NGX_ERROR) {
@@ -51,12 +51,12 @@ ngx_http_binarize_purge_handler(ngx_http_request_t *r,
 
     if (rc != NGX_OK) {
         return ngx_http_binarize_answer_problem(r, ctx,
-                                                NGX_HTTP_BINARIZE_BAD_ID);
+                                                BINARIZE_PROBLEM_BAD_ID);
     }
 
-    had = ngx_http_binarize_purge_node(ctx->conf, ctx->guid);
+    had = ngx_http_binarize_purge_node(&ctx->conf->flight, ctx->guid);
 
-    if (ctx->conf->redis == NULL) {
+    if (ctx->conf->flight.redis == NULL) {
         return ngx_http_binarize_purge_answer(r, ctx, had);
     }
 
@@ -66,7 +66,7 @@ ngx_http_binarize_purge_handler(ngx_http_request_t *r,
 
 static ngx_uint_t
 ngx_http_binarize_purge_is_wanted(ngx_http_request_t *r,
-    ngx_http_binarize_loc_conf_t *conf)
+    ngx_http_binarize_answer_conf_t *conf)
 {
     return conf->purge
            && r->method == NGX_HTTP_UNKNOWN
@@ -77,7 +77,7 @@ ngx_http_binarize_purge_is_wanted(ngx_http_request_t *r,
 
 
 ngx_str_t *
-ngx_http_binarize_purge_methods(ngx_http_binarize_loc_conf_t *conf)
+ngx_http_binarize_purge_methods(ngx_http_binarize_answer_conf_t *conf)
 {
     static ngx_str_t  get = ngx_string("GET, HEAD");
     static ngx_str_t  purge = ngx_string("GET, HEAD, PURGE");
@@ -89,16 +89,17 @@ ngx_http_binarize_purge_methods(ngx_http_binarize_loc_conf_t *conf)
 /* 1 if there was something to be removed */
 
 static ngx_uint_t
-ngx_http_binarize_purge_node(ngx_http_binarize_loc_conf_t *conf, u_char *guid)
+ngx_http_binarize_purge_node(ngx_http_binarize_flight_conf_t *conf,
+    u_char *guid)
 {
     ngx_uint_t                      i, had;
-    ngx_http_binarize_loc_conf_t  **gp;
+    ngx_http_binarize_flight_conf_t  **gp;
 
     had = ngx_http_binarize_purge_zone(conf, guid);
 
-    gp = conf->main_conf->gateways.elts;
+    gp = conf->main->gateways.elts;
 
-    for (i = 0; i < conf->main_conf->gateways.nelts; i++) {
+    for (i = 0; i < conf->main->gateways.nelts; i++) {
         if (gp[i]->zone != conf->zone
             && ngx_http_binarize_purge_shares(gp[i], conf))
         {
@@ -111,41 +112,25 @@ ngx_http_binarize_purge_node(ngx_http_binarize_loc_conf_t *conf, u_char *guid)
 
 
 static ngx_uint_t
-ngx_http_binarize_purge_zone(ngx_http_binarize_loc_conf_t *conf, u_char *guid)
+ngx_http_binarize_purge_zone(ngx_http_binarize_flight_conf_t *conf,
+    u_char *guid)
 {
     u_char                     key[BINARIZE_STORE_KEY_SIZE];
-    ngx_uint_t                 had;
-    binarize_store_entry_t    *entry;
     ngx_http_binarize_zone_t  *zone;
 
     zone = conf->zone->data;
 
     ngx_http_binarize_zone_key(zone, conf->ns_digest, guid, key);
 
-    ngx_http_binarize_zone_lock(zone);
-
-    zone->shm->purges[key[0] % NGX_HTTP_BINARIZE_PURGES]++;
-
-    /* what has expired only says how often it was the answer */
-
-    entry = binarize_store_peek(zone->store, key);
-    had = (entry && entry->meta.expires_ms > ngx_current_msec);
-
-    if (entry) {
-        (void) binarize_store_remove(zone->store, key);
-    }
-
-    ngx_http_binarize_zone_unlock(zone);
-
-    return had;
+    return ngx_http_binarize_zone_purge(zone, key);
 }
 
 
 /* 1 if they have the same records in Redis */
 
 static ngx_uint_t
-ngx_http_binarize_purge_shares(ngx_http_binarize_loc_conf_t *a,
-    ngx_http_binarize_loc_conf_t *b)
+ngx_http_binarize_purge_shares(ngx_http_binarize_flight_conf_t *a,
+    ngx_http_binarize_flight_conf_t *b)
 {
     ngx_str_t  *ia, *ib;
 
@@ -162,13 +147,6 @@ ngx_http_binarize_purge_shares(ngx_http_binarize_loc_conf_t *a,
 }
 
 
-ngx_uint_t
-ngx_http_binarize_purge_count(ngx_http_binarize_zone_t *zone, u_char *key)
-{
-    return zone->shm->purges[key[0] % NGX_HTTP_BINARIZE_PURGES];
-}
-
-
 void
 ngx_http_binarize_purge_on_message(void *data,
     ngx_http_binarize_redis_t *redis, ngx_str_t *ns, u_char *guid,
@@ -176,7 +154,7 @@ ngx_http_binarize_purge_on_message(void *data,
 {
     u_char                          own[NGX_HTTP_BINARIZE_L2_NODE];
     ngx_uint_t                      i;
-    ngx_http_binarize_loc_conf_t  **gp;
+    ngx_http_binarize_flight_conf_t  **gp;
     ngx_http_binarize_main_conf_t  *bmcf = data;
 
     gp = bmcf->gateways.elts;
@@ -227,7 +205,7 @@ ngx_http_binarize_purge_l2(ngx_http_request_t *r,
     u_char                         node[NGX_HTTP_BINARIZE_L2_NODE];
     ngx_http_cleanup_t            *cln;
     ngx_http_binarize_purge_t     *purge;
-    ngx_http_binarize_loc_conf_t  *conf;
+    ngx_http_binarize_answer_conf_t  *conf;
 
     conf = ctx->conf;
 
@@ -247,16 +225,16 @@ ngx_http_binarize_purge_l2(ngx_http_request_t *r,
     purge->had = had;
     ngx_memcpy(purge->guid, ctx->guid, sizeof(purge->guid));
 
-    ngx_http_binarize_purge_node_id(conf->zone->data, node);
+    ngx_http_binarize_purge_node_id(conf->flight.zone->data, node);
 
-    if (ngx_http_binarize_l2_purge(conf->redis, &conf->ns, ctx->guid, node,
+    if (ngx_http_binarize_l2_purge(conf->flight.redis, &conf->flight.ns, ctx->guid, node,
                                    ngx_http_binarize_purge_on_l2, purge)
         != NGX_OK)
     {
         ngx_free(purge);
 
         return ngx_http_binarize_answer_problem(r, ctx,
-                                                NGX_HTTP_BINARIZE_NOT_PURGED);
+                                                BINARIZE_PROBLEM_NOT_PURGED);
     }
 
     cln->handler = ngx_http_binarize_purge_on_cleanup;
@@ -296,7 +274,7 @@ ngx_http_binarize_purge_on_l2(void *data, ngx_int_t rc)
 
     if (rc != NGX_ABORT) {
         /* what was read from Redis meanwhile */
-        (void) ngx_http_binarize_purge_node(purge->conf, purge->guid);
+        (void) ngx_http_binarize_purge_node(&purge->conf->flight, purge->guid);
     }
 
     ngx_free(purge);
@@ -312,7 +290,7 @@ ngx_http_binarize_purge_on_l2(void *data, ngx_int_t rc)
 
     rc = (rc == NGX_ERROR)
          ? ngx_http_binarize_answer_problem(r, ctx,
-                                            NGX_HTTP_BINARIZE_NOT_PURGED)
+                                            BINARIZE_PROBLEM_NOT_PURGED)
          : ngx_http_binarize_purge_answer(r, ctx, had);
 
     ngx_http_finalize_request(r, rc);
@@ -326,7 +304,7 @@ ngx_http_binarize_purge_answer(ngx_http_request_t *r,
 {
     if (!had) {
         return ngx_http_binarize_answer_problem(r, ctx,
-                                                NGX_HTTP_BINARIZE_NOT_KEPT);
+                                                BINARIZE_PROBLEM_NOT_KEPT);
     }
 
     if (ngx_http_binarize_header_expiry(r, NULL) != NGX_OK

@@ -1,19 +1,13 @@
 
-/*
- * PURGE: what this node, Redis and the other nodes have of an id is removed.
- *
- * A record that was asked of Redis before it is deleted there may arrive
- * after: whoever asks notes how often keys like its own were purged before,
- * and asks again if that has changed.
- */
+/* PURGE: what this node, Redis and the other nodes have of an id is removed */
 
 
 #ifndef _NGX_HTTP_BINARIZE_PURGE_H_INCLUDED_
 #define _NGX_HTTP_BINARIZE_PURGE_H_INCLUDED_
 
 
-#include "ngx_http_binarize.h"
-#include "zone/zone.h"
+#include "answer/answer.h"
+#include "l2/l2.h"
 
 
 /*
@@ -25,11 +19,7 @@ ngx_int_t ngx_http_binarize_purge_handler(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_int_t rc);
 
 /* the methods of the location, for Allow */
-ngx_str_t *ngx_http_binarize_purge_methods(ngx_http_binarize_loc_conf_t *conf);
-
-/* changes with each purge of a key like this one */
-ngx_uint_t ngx_http_binarize_purge_count(ngx_http_binarize_zone_t *zone,
-    u_char *key);
+ngx_str_t *ngx_http_binarize_purge_methods(ngx_http_binarize_answer_conf_t *conf);
 
 /* another node has purged; as .._l2_purged_pt, data is the main conf */
 void ngx_http_binarize_purge_on_message(void *data,

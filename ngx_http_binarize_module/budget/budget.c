@@ -347,7 +347,7 @@ ngx_http_binarize_budget_release(ngx_http_binarize_turn_t *turn,
     /* who comes next: a token call, another worker's turn, or one of ours */
 
     if (token) {
-        ngx_http_binarize_token_notify(budget->token);
+        budget->on_unit(budget->owner);
     }
 
     ngx_http_binarize_zone_wake(zone, slots);

@@ -17,40 +17,17 @@
 
 #include "ngx_http_binarize.h"
 #include "redis/redis.h"
+#include "zone/zone.h"
 #include "core/budget.h"
 
 
-/* worker processes a zone has room for in each budget, at least */
-#define NGX_HTTP_BINARIZE_MIN_LANES   64
+typedef struct ngx_http_binarize_budget_s  ngx_http_binarize_budget_t;
 
 
-/* what one worker process holds and waits for; under shpool->mutex */
 typedef struct {
-    int64_t                            pid;       /* 0: free; set last */
-    uint64_t                           seen_ms;   /* alive then */
-    uint64_t                           ticket;    /* least waiting, 0: none */
-    uint32_t                           nwaiting;
-    uint32_t                           held;      /* units of concurrency */
-    uint32_t                           slot;      /* its ngx_process_slot */
-} ngx_http_binarize_shm_lane_t;
-
-
-/*
- * In shared memory, under shpool->mutex.  Each change is one word, or in an
- * order that leaves at worst less to spend: a worker may die between.
- */
-typedef struct {
-    u_char                             id[32];    /* of the credential */
-    binarize_budget_t                  state;
-    uint64_t                           used_ms;
-    uint64_t                           ticket;    /* the last one given */
-    uint64_t                           call_ms;   /* a call's time, average */
-    uint64_t                           token_ms;  /* until then a unit is kept
-                                                     for a token call */
-    uint64_t                           told_ms;   /* by Redis, then */
-    uint64_t                           pause_ms;  /* of another node: until
-                                                     then no call */
-} ngx_http_binarize_shm_budget_t;
+    binarize_budget_limits_t       limits;
+    ngx_uint_t                     shared;
+} ngx_http_binarize_budget_conf_t;
 
 
 typedef struct ngx_http_binarize_turn_s  ngx_http_binarize_turn_t;
@@ -86,7 +63,12 @@ struct ngx_http_binarize_budget_s {
     binarize_budget_limits_t           limits;
     ngx_http_binarize_redis_t         *redis;     /* NULL: of the zone only */
     ngx_shm_zone_t                    *shm_zone;
-    ngx_http_binarize_token_t         *token;
+    u_char                             id[32];    /* of the credential */
+
+    /* of its token: a unit may be free for a call of its; others pause */
+    void                             (*on_unit)(void *owner);
+    void                             (*on_pause)(void *owner, ngx_msec_t ms);
+    void                              *owner;
 
     /* of this worker */
     ngx_queue_t                        queue;     /* zone->budgets */
@@ -173,10 +155,12 @@ char *ngx_http_binarize_budget_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
- * Finds or creates the budget of each gateway, when zones and tokens are
- * known.  Logs why it fails in one line.
+ * A new one with these limits; redis NULL: of the zone only.  The caller sets
+ * owner and its functions.  NULL: no memory.
  */
-ngx_int_t ngx_http_binarize_budget_check(ngx_conf_t *cf);
+ngx_http_binarize_budget_t *ngx_http_binarize_budget_create(ngx_conf_t *cf,
+    ngx_http_binarize_budget_conf_t *conf, u_char *id,
+    ngx_shm_zone_t *shm_zone, ngx_http_binarize_redis_t *redis);
 
 
 #endif /* _NGX_HTTP_BINARIZE_BUDGET_H_INCLUDED_ */

@@ -1,6 +1,5 @@
 
 #include "budget/budget.h"
-#include "conf/conf.h"
 
 
 static ngx_int_t ngx_http_binarize_budget_rate(ngx_str_t *value,
@@ -9,14 +8,6 @@ static ngx_int_t ngx_http_binarize_budget_quota(ngx_str_t *value,
     binarize_budget_limits_t *limits);
 static ngx_int_t ngx_http_binarize_budget_number(u_char *data, size_t len,
     ngx_int_t max, uint32_t *number);
-static ngx_int_t ngx_http_binarize_budget_share(ngx_conf_t *cf,
-    ngx_http_binarize_loc_conf_t *conf);
-static ngx_uint_t ngx_http_binarize_budget_equal(
-    ngx_http_binarize_loc_conf_t *a, ngx_http_binarize_loc_conf_t *b);
-static ngx_uint_t ngx_http_binarize_budget_same_redis(
-    ngx_http_binarize_loc_conf_t *a, ngx_http_binarize_loc_conf_t *b);
-static ngx_int_t ngx_http_binarize_budget_create(ngx_conf_t *cf,
-    ngx_http_binarize_loc_conf_t *conf);
 static ngx_int_t ngx_http_binarize_budget_keys(ngx_conf_t *cf,
     ngx_http_binarize_budget_t *budget);
 
@@ -24,22 +15,22 @@ static ngx_int_t ngx_http_binarize_budget_keys(ngx_conf_t *cf,
 char *
 ngx_http_binarize_budget_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_binarize_loc_conf_t *blcf = conf;
+    ngx_int_t                          rc;
+    ngx_str_t                         *value, s;
+    ngx_uint_t                         i;
+    binarize_budget_limits_t          *limits;
+    ngx_http_binarize_budget_conf_t   *bcf, **slot;
 
-    ngx_int_t                         rc;
-    ngx_str_t                        *value, s;
-    ngx_uint_t                        i;
-    binarize_budget_limits_t         *limits;
-    ngx_http_binarize_budget_conf_t  *bcf;
+    slot = (ngx_http_binarize_budget_conf_t **) ((char *) conf + cmd->offset);
 
-    if (blcf->budget_conf != NGX_CONF_UNSET_PTR) {
+    if (*slot != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
-        blcf->budget_conf = NULL;
+        *slot = NULL;
         return NGX_CONF_OK;
     }
 
@@ -111,7 +102,7 @@ ngx_http_binarize_budget_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     limits->burst = ngx_max(limits->burst, 1);
 
-    blcf->budget_conf = bcf;
+    *slot = bcf;
 
     return NGX_CONF_OK;
 }
@@ -197,170 +188,31 @@ ngx_http_binarize_budget_number(u_char *data, size_t len, ngx_int_t max,
 }
 
 
-ngx_int_t
-ngx_http_binarize_budget_check(ngx_conf_t *cf)
-{
-    ngx_uint_t                       i, n;
-    ngx_http_binarize_loc_conf_t   **gp, *first;
-    ngx_http_binarize_main_conf_t   *bmcf;
-
-    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_binarize_module);
-
-    gp = bmcf->gateways.elts;
-    first = NULL;
-    n = 0;
-
-    for (i = 0; i < bmcf->gateways.nelts; i++) {
-
-        if (gp[i]->budget_conf == NULL) {
-            first = first ? first : gp[i];
-            n++;
-            continue;
-        }
-
-        if (ngx_http_binarize_budget_share(cf, gp[i]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    if (n == 1) {
-        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "no binarize_budget for binarize_pass \"%V\": what is "
-                      "spent on its calls is not limited",
-                      &first->target->url);
-
-    } else if (n) {
-        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "no binarize_budget for binarize_pass \"%V\" and %ui "
-                      "more: what is spent on their calls is not limited",
-                      &first->target->url, n - 1);
-    }
-
-    return NGX_OK;
-}
-
-
-/* one budget a credential, in a zone and in Redis */
-
-static ngx_int_t
-ngx_http_binarize_budget_share(ngx_conf_t *cf,
-    ngx_http_binarize_loc_conf_t *conf)
-{
-    ngx_uint_t                       i;
-    ngx_http_binarize_loc_conf_t   **gp;
-    ngx_http_binarize_main_conf_t   *bmcf;
-
-    if (conf->budget_conf->shared && conf->redis == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "binarize_budget: \"shared\" for binarize_pass \"%V\" "
-                      "needs binarize_redis", &conf->target->url);
-        return NGX_ERROR;
-    }
-
-    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_binarize_module);
-
-    gp = bmcf->gateways.elts;
-
-    for (i = 0; i < bmcf->gateways.nelts && gp[i] != conf; i++) {
-
-        if (gp[i]->budget_conf == NULL
-            || ngx_memcmp(gp[i]->token->id, conf->token->id,
-                          sizeof(conf->token->id))
-               != 0)
-        {
-            continue;
-        }
-
-        if (gp[i]->zone != conf->zone
-            && !(gp[i]->budget_conf->shared && conf->budget_conf->shared
-                 && ngx_http_binarize_budget_same_redis(gp[i], conf)))
-        {
-            continue;
-        }
-
-        if (!ngx_http_binarize_budget_equal(gp[i], conf)) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "binarize_budget: two that differ for the same "
-                          "credentials, of binarize_pass \"%V\" and \"%V\"",
-                          &gp[i]->target->url, &conf->target->url);
-            return NGX_ERROR;
-        }
-    }
-
-    if (conf->token->budget == NULL
-        && ngx_http_binarize_budget_create(cf, conf) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    conf->budget = conf->token->budget;
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_binarize_budget_equal(ngx_http_binarize_loc_conf_t *a,
-    ngx_http_binarize_loc_conf_t *b)
-{
-    binarize_budget_limits_t  *al, *bl;
-
-    al = &a->budget_conf->limits;
-    bl = &b->budget_conf->limits;
-
-    return al->rate == bl->rate
-           && al->burst == bl->burst
-           && al->concurrency == bl->concurrency
-           && al->quota == bl->quota
-           && al->monthly == bl->monthly
-           && a->budget_conf->shared == b->budget_conf->shared
-           && (!a->budget_conf->shared
-               || ngx_http_binarize_budget_same_redis(a, b));
-}
-
-
-static ngx_uint_t
-ngx_http_binarize_budget_same_redis(ngx_http_binarize_loc_conf_t *a,
-    ngx_http_binarize_loc_conf_t *b)
-{
-    ngx_str_t  *one, *two;
-
-    one = ngx_http_binarize_redis_identity(a->redis);
-    two = ngx_http_binarize_redis_identity(b->redis);
-
-    return ngx_http_binarize_str_equal(one, two);
-}
-
-
-static ngx_int_t
+ngx_http_binarize_budget_t *
 ngx_http_binarize_budget_create(ngx_conf_t *cf,
-    ngx_http_binarize_loc_conf_t *conf)
+    ngx_http_binarize_budget_conf_t *conf, u_char *id,
+    ngx_shm_zone_t *shm_zone, ngx_http_binarize_redis_t *redis)
 {
     ngx_http_binarize_budget_t  *budget;
 
     budget = ngx_pcalloc(cf->pool, sizeof(*budget));
     if (budget == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
-    budget->limits = conf->budget_conf->limits;
-    budget->shm_zone = conf->zone;
-    budget->token = conf->token;
+    budget->limits = conf->limits;
+    budget->shm_zone = shm_zone;
+    budget->redis = redis;
+    ngx_memcpy(budget->id, id, sizeof(budget->id));
 
     ngx_queue_init(&budget->turns);
     ngx_queue_init(&budget->granted);
 
-    if (conf->budget_conf->shared) {
-        budget->redis = conf->redis;
-
-        if (ngx_http_binarize_budget_keys(cf, budget) != NGX_OK) {
-            return NGX_ERROR;
-        }
+    if (redis && ngx_http_binarize_budget_keys(cf, budget) != NGX_OK) {
+        return NULL;
     }
 
-    conf->token->budget = budget;
-
-    return NGX_OK;
+    return budget;
 }
 
 
@@ -370,14 +222,14 @@ static ngx_int_t
 ngx_http_binarize_budget_keys(ngx_conf_t *cf,
     ngx_http_binarize_budget_t *budget)
 {
-    u_char      *p, id[2 * sizeof(budget->token->id)];
+    u_char      *p, id[2 * sizeof(budget->id)];
     size_t       size;
     ngx_str_t   *prefix;
     ngx_uint_t   i;
 
     static const char  *names[] = { "rate", "held", "quota", "pause" };
 
-    (void) ngx_hex_dump(id, budget->token->id, sizeof(budget->token->id));
+    (void) ngx_hex_dump(id, budget->id, sizeof(budget->id));
 
     prefix = ngx_http_binarize_redis_prefix(budget->redis);
     size = prefix->len + sizeof(id) + sizeof("{budget:}:quota");

@@ -234,7 +234,7 @@ ngx_http_binarize_budget_asked(ngx_http_binarize_budget_t *budget,
     ngx_http_binarize_zone_wake(zone, slots);
 
     if (reply->element[5]->integer) {
-        ngx_http_binarize_token_paused(budget->token,
+        budget->on_pause(budget->owner,
                                        reply->element[5]->integer);
     }
 

@@ -63,7 +63,7 @@ ngx_http_binarize_budget_slot_locked(ngx_http_binarize_budget_t *budget,
 
     for (i = 0; i < zone->shm->ntokens; i++) {
 
-        if (ngx_memcmp(sb[i].id, budget->token->id, sizeof(sb[i].id)) == 0) {
+        if (ngx_memcmp(sb[i].id, budget->id, sizeof(sb[i].id)) == 0) {
             return &sb[i];
         }
 
@@ -85,7 +85,7 @@ ngx_http_binarize_budget_slot_locked(ngx_http_binarize_budget_t *budget,
     binarize_budget_init(&oldest->state, &budget->limits, now_us);
 
     ngx_memory_barrier();
-    ngx_memcpy(oldest->id, budget->token->id, sizeof(oldest->id));
+    ngx_memcpy(oldest->id, budget->id, sizeof(oldest->id));
 
     return oldest;
 }

@@ -43,7 +43,7 @@ ngx_http_binarize_call_filter_init(void *data)
     u = r->upstream;
     call = ngx_http_get_module_ctx(r, ngx_http_binarize_module);
 
-    if (call->problem != NGX_HTTP_BINARIZE_OK) {
+    if (call->problem != BINARIZE_PROBLEM_NONE) {
         return NGX_ERROR;
     }
 
@@ -205,7 +205,7 @@ ngx_http_binarize_call_filter_chunked(ngx_http_request_t *r,
             return NGX_OK;
         }
 
-        call->problem = NGX_HTTP_BINARIZE_BAD_RESPONSE;
+        call->problem = BINARIZE_PROBLEM_BAD_RESPONSE;
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "cloud sent an invalid chunked body");
 

@@ -25,7 +25,7 @@ static ngx_uint_t   ngx_http_binarize_stopped;
 
 
 ngx_http_binarize_call_t *
-ngx_http_binarize_call_create(ngx_http_binarize_loc_conf_t *conf,
+ngx_http_binarize_call_create(ngx_http_binarize_cloud_conf_t *conf,
     ngx_http_binarize_target_t *target)
 {
     ngx_http_binarize_job_t   *job;
@@ -194,12 +194,13 @@ ngx_http_binarize_call_on_job_start(ngx_http_request_t *r)
         r->method = NGX_HTTP_POST;
     }
 
-    call->peer.main_conf = ngx_http_get_module_main_conf(r,
-                                                   ngx_http_binarize_module);
+    call->peer.cloud = call->conf->cloud;
     call->peer.name = call->ssl_name;
     call->peer.inner = call->target->upstream;
     call->peer.reuse = !call->post && !call->fresh;
-    call->peer.turn = call->turn;
+    call->peer.try_again = call->try_again;
+    call->peer.not_tried = call->not_tried;
+    call->peer.try_data = call->data;
 
     if (call->max_tries) {
         call->upstream_conf.next_upstream_tries = call->max_tries;
@@ -207,7 +208,7 @@ ngx_http_binarize_call_on_job_start(ngx_http_request_t *r)
 
     if (call->peer.inner == NULL) {
         if (ngx_http_binarize_call_resolve(r, call) != NGX_OK) {
-            call->problem = NGX_HTTP_BINARIZE_UNREACHABLE;
+            call->problem = BINARIZE_PROBLEM_UNREACHABLE;
             ngx_http_finalize_request(r, NGX_HTTP_BAD_GATEWAY);
         }
 
@@ -286,7 +287,7 @@ ngx_http_binarize_call_on_resolved(ngx_resolver_ctx_t *ctx)
         ngx_resolve_name_done(ctx);
         call->resolver_ctx = NULL;
 
-        call->problem = NGX_HTTP_BINARIZE_UNREACHABLE;
+        call->problem = BINARIZE_PROBLEM_UNREACHABLE;
         ngx_http_finalize_request(r, NGX_HTTP_BAD_GATEWAY);
         ngx_http_binarize_job_run_posted(call->job);
         return;
@@ -357,22 +358,22 @@ ngx_http_binarize_call_on_job_end(void *data)
         call->status = 0;
     }
 
-    if (call->problem != NGX_HTTP_BINARIZE_OK) {
+    if (call->problem != BINARIZE_PROBLEM_NONE) {
         goto done;
     }
 
     if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
-        call->problem = NGX_HTTP_BINARIZE_TIMEOUT;
+        call->problem = BINARIZE_PROBLEM_TIMEOUT;
 
     } else if (call->status == 0) {
         call->problem = (rc == NGX_HTTP_BAD_GATEWAY)
-                        ? NGX_HTTP_BINARIZE_UNREACHABLE
-                        : NGX_HTTP_BINARIZE_INTERNAL;
+                        ? BINARIZE_PROBLEM_UNREACHABLE
+                        : BINARIZE_PROBLEM_INTERNAL;
 
     } else if (call->status == NGX_HTTP_OK && rc != NGX_OK) {
         call->problem = (rc == NGX_HTTP_BAD_GATEWAY || rc == NGX_ERROR)
-                        ? NGX_HTTP_BINARIZE_TRUNCATED
-                        : NGX_HTTP_BINARIZE_INTERNAL;
+                        ? BINARIZE_PROBLEM_TRUNCATED
+                        : BINARIZE_PROBLEM_INTERNAL;
     }
 
 done:
@@ -436,7 +437,7 @@ ngx_http_binarize_call_reinit_request(ngx_http_request_t *r)
     ngx_memzero(&call->chunked_ctx, sizeof(ngx_http_chunked_t));
 
     call->status = 0;
-    call->problem = NGX_HTTP_BINARIZE_OK;
+    call->problem = BINARIZE_PROBLEM_NONE;
     call->retry_after_s = -1;
     call->content_length_n = -1;
     call->status_done = 0;
@@ -468,7 +469,7 @@ ngx_http_binarize_call_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
     if (rc != NGX_OK
         || !call->head_done
         || call->status != NGX_HTTP_OK
-        || call->problem != NGX_HTTP_BINARIZE_OK
+        || call->problem != BINARIZE_PROBLEM_NONE
         || call->whole == NULL)
     {
         return;

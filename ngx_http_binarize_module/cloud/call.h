@@ -3,7 +3,7 @@
 #define _NGX_HTTP_BINARIZE_HTTP_H_INCLUDED_
 
 
-#include "ngx_http_binarize.h"
+#include "cloud/conf.h"
 #include "cloud/job.h"
 #include "cloud/peer.h"
 
@@ -17,12 +17,18 @@ typedef struct ngx_http_binarize_call_s  ngx_http_binarize_call_t;
 struct ngx_http_binarize_call_s {
     /* the caller's, all strings in job->pool */
     ngx_http_binarize_job_t        *job;
-    ngx_http_binarize_loc_conf_t   *conf;
+    ngx_http_binarize_cloud_conf_t   *conf;
     ngx_http_binarize_target_t     *target;
     ngx_str_t                       request;      /* head and body */
     ngx_str_t                       ssl_name;     /* SNI and verified name */
-    ngx_http_binarize_turn_t       *turn;         /* each further try needs
-                                                     one, too; or NULL */
+
+    /*
+     * A further try is to be made: NGX_DECLINED, not now; it was not made
+     * after all.  May be NULL.
+     */
+    ngx_int_t                     (*try_again)(void *data);
+    void                          (*not_tried)(void *data);
+
     ngx_uint_t                      max_tries;    /* 0: as configured */
     unsigned                        post:1;       /* not to be repeated */
     unsigned                        fresh:1;      /* on a new connection */
@@ -49,7 +55,7 @@ struct ngx_http_binarize_call_s {
      * body arrived, else _TIMEOUT, _UNREACHABLE, _BAD_RESPONSE, _TRUNCATED
      * or _INTERNAL, or what body() has set.
      */
-    ngx_http_binarize_problem_e     problem;
+    binarize_problem_e     problem;
     ngx_uint_t                      status;       /* 0: no head */
     time_t                          retry_after_s; /* -1: none */
     const char                     *reason;       /* for the log */
@@ -86,7 +92,7 @@ struct ngx_http_binarize_call_s {
  * NULL: no memory.
  */
 ngx_http_binarize_call_t *ngx_http_binarize_call_create(
-    ngx_http_binarize_loc_conf_t *conf, ngx_http_binarize_target_t *target);
+    ngx_http_binarize_cloud_conf_t *conf, ngx_http_binarize_target_t *target);
 
 /* gives back a call that was never started */
 void ngx_http_binarize_call_abandon(ngx_http_binarize_call_t *call);

@@ -15,6 +15,8 @@ static ngx_int_t ngx_http_binarize_fetch_begin(
 static void ngx_http_binarize_fetch_cleanup(void *data);
 static ngx_int_t ngx_http_binarize_fetch_create_request(
     ngx_http_binarize_fetch_t *fetch);
+static ngx_int_t ngx_http_binarize_fetch_try_again(void *data);
+static void ngx_http_binarize_fetch_not_tried(void *data);
 static ngx_int_t ngx_http_binarize_fetch_on_body(
     ngx_http_binarize_call_t *call, u_char *data, size_t size);
 static ngx_int_t ngx_http_binarize_fetch_run(ngx_http_binarize_fetch_t *fetch);
@@ -36,7 +38,7 @@ static void ngx_http_binarize_fetch_judge_status(
 
 
 ngx_http_binarize_fetch_t *
-ngx_http_binarize_fetch_create(ngx_http_binarize_loc_conf_t *conf)
+ngx_http_binarize_fetch_create(ngx_http_binarize_cloud_conf_t *conf)
 {
     ngx_pool_cleanup_t         *cln;
     ngx_http_binarize_call_t   *call;
@@ -156,7 +158,8 @@ ngx_http_binarize_fetch_start(ngx_http_binarize_fetch_t *fetch)
     call = fetch->call;
 
     call->ssl_name = fetch->ssl_name;
-    call->turn = fetch->turn;
+    call->try_again = ngx_http_binarize_fetch_try_again;
+    call->not_tried = ngx_http_binarize_fetch_not_tried;
     call->max_tries = fetch->max_tries;
     call->fresh = fetch->fresh;
     call->body = ngx_http_binarize_fetch_on_body;
@@ -215,6 +218,24 @@ ngx_http_binarize_fetch_create_request(ngx_http_binarize_fetch_t *fetch)
     call->request.len = p - call->request.data;
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_binarize_fetch_try_again(void *data)
+{
+    ngx_http_binarize_fetch_t  *fetch = data;
+
+    return fetch->try_again(fetch);
+}
+
+
+static void
+ngx_http_binarize_fetch_not_tried(void *data)
+{
+    ngx_http_binarize_fetch_t  *fetch = data;
+
+    fetch->not_tried(fetch);
 }
 
 
@@ -284,8 +305,8 @@ ngx_http_binarize_fetch_run(ngx_http_binarize_fetch_t *fetch)
 
         default: /* BINARIZE_ERROR */
             fetch->call->problem = doc->scan.payload_too_large
-                                   ? NGX_HTTP_BINARIZE_TOO_LARGE
-                                   : NGX_HTTP_BINARIZE_BAD_DOCUMENT;
+                                   ? BINARIZE_PROBLEM_TOO_LARGE
+                                   : BINARIZE_PROBLEM_BAD_DOCUMENT;
             fetch->call->reason = doc->scan.reason;
             return NGX_ERROR;
         }
@@ -300,7 +321,7 @@ no_memory:
 static ngx_int_t
 ngx_http_binarize_fetch_no_memory(ngx_http_binarize_fetch_t *fetch)
 {
-    fetch->call->problem = NGX_HTTP_BINARIZE_INTERNAL;
+    fetch->call->problem = BINARIZE_PROBLEM_INTERNAL;
     fetch->call->reason = "no memory";
 
     return NGX_ERROR;
@@ -457,7 +478,7 @@ ngx_http_binarize_fetch_on_whole(ngx_http_binarize_call_t *call)
     doc = fetch->document;
 
     if (binarize_scan_finish(&doc->scan) != BINARIZE_OK) {
-        call->problem = NGX_HTTP_BINARIZE_TRUNCATED;
+        call->problem = BINARIZE_PROBLEM_TRUNCATED;
         call->reason = doc->scan.reason;
         return NGX_ERROR;
     }
@@ -466,7 +487,7 @@ ngx_http_binarize_fetch_on_whole(ngx_http_binarize_call_t *call)
                            fetch->guid, fetch->blob.size, &doc->envelope);
 
     if (doc->envelope.outcome == BINARIZE_REFUSED) {
-        call->problem = NGX_HTTP_BINARIZE_BAD_DOCUMENT;
+        call->problem = BINARIZE_PROBLEM_BAD_DOCUMENT;
         call->reason = doc->envelope.reason;
         return NGX_ERROR;
     }
@@ -476,13 +497,13 @@ ngx_http_binarize_fetch_on_whole(ngx_http_binarize_call_t *call)
     }
 
     if (doc->png_bad || binarize_png_finish(&doc->png) != BINARIZE_OK) {
-        call->problem = NGX_HTTP_BINARIZE_NOT_PNG;
+        call->problem = BINARIZE_PROBLEM_NOT_PNG;
         call->reason = doc->png.reason;
         return NGX_ERROR;
     }
 
     if (EVP_DigestFinal_ex(doc->sha, doc->digest, NULL) != 1) {
-        call->problem = NGX_HTTP_BINARIZE_INTERNAL;
+        call->problem = BINARIZE_PROBLEM_INTERNAL;
         return NGX_ERROR;
     }
 
@@ -509,10 +530,10 @@ ngx_http_binarize_fetch_on_done(ngx_http_binarize_call_t *call)
         ngx_http_binarize_fetch_judge_status(fetch);
     }
 
-    if (fetch->problem != NGX_HTTP_BINARIZE_OK && !fetch->stopped) {
+    if (fetch->problem != BINARIZE_PROBLEM_NONE && !fetch->stopped) {
         ngx_log_error(NGX_LOG_ERR, &call->job->log, 0,
                       "cloud gave no document: %s, status %ui%s%s",
-                      ngx_http_binarize_problem_name(fetch->problem),
+                      binarize_problem_name(fetch->problem),
                       fetch->status,
                       fetch->reason ? ", " : "",
                       fetch->reason ? fetch->reason : "");
@@ -535,15 +556,15 @@ ngx_http_binarize_fetch_judge_status(ngx_http_binarize_fetch_t *fetch)
     switch (fetch->status) {
 
     case NGX_HTTP_UNAUTHORIZED:
-        fetch->problem = NGX_HTTP_BINARIZE_UNAUTHORIZED;
+        fetch->problem = BINARIZE_PROBLEM_UNAUTHORIZED;
         break;
 
     case NGX_HTTP_TOO_MANY_REQUESTS:
     case NGX_HTTP_SERVICE_UNAVAILABLE:
-        fetch->problem = NGX_HTTP_BINARIZE_BUSY;
+        fetch->problem = BINARIZE_PROBLEM_BUSY;
         break;
 
     default:
-        fetch->problem = NGX_HTTP_BINARIZE_BAD_STATUS;
+        fetch->problem = BINARIZE_PROBLEM_BAD_STATUS;
     }
 }

@@ -3,7 +3,7 @@
 #define _NGX_HTTP_BINARIZE_FETCH_H_INCLUDED_
 
 
-#include "ngx_http_binarize.h"
+#include "cloud/conf.h"
 #include "zone/blob.h"
 #include "cloud/call.h"
 
@@ -34,7 +34,7 @@ typedef struct {
 
 struct ngx_http_binarize_fetch_s {
     /* the caller's; strings live until done() returns, but for the token */
-    ngx_http_binarize_loc_conf_t   *conf;
+    ngx_http_binarize_cloud_conf_t   *conf;
     ngx_http_binarize_zone_t       *store_zone;  /* NULL: keep out of L1 */
     u_char                          key[BINARIZE_STORE_KEY_SIZE];
     u_char                          guid[BINARIZE_GUID_SIZE];
@@ -42,7 +42,8 @@ struct ngx_http_binarize_fetch_s {
     ngx_str_t                       headers;     /* lines, each with CRLF */
     ngx_str_t                       host;
     ngx_str_t                       ssl_name;
-    ngx_http_binarize_turn_t       *turn;        /* these three: see call.h */
+    ngx_int_t                     (*try_again)(ngx_http_binarize_fetch_t *fetch);
+    void                          (*not_tried)(ngx_http_binarize_fetch_t *fetch);
     ngx_uint_t                      max_tries;
     ngx_uint_t                      fresh;
     void                          (*done)(ngx_http_binarize_fetch_t *fetch);
@@ -53,7 +54,7 @@ struct ngx_http_binarize_fetch_s {
      * document means, or problem says what is wrong; status is the cloud's
      * (0: none), reason a static text for people.
      */
-    ngx_http_binarize_problem_e     problem;
+    binarize_problem_e     problem;
     ngx_uint_t                      status;
     const char                     *reason;
     time_t                          retry_after_s; /* -1: none */
@@ -78,7 +79,7 @@ struct ngx_http_binarize_fetch_s {
 
 /* zeroed but for conf; NULL: no memory.  Either start it or abandon it. */
 ngx_http_binarize_fetch_t *ngx_http_binarize_fetch_create(
-    ngx_http_binarize_loc_conf_t *conf);
+    ngx_http_binarize_cloud_conf_t *conf);
 
 void ngx_http_binarize_fetch_abandon(ngx_http_binarize_fetch_t *fetch);
 

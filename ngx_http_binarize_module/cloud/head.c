@@ -40,7 +40,7 @@ ngx_http_binarize_call_process_head(ngx_http_request_t *r)
 
     if (rc == NGX_AGAIN && u->buffer.last == u->buffer.end) {
         /* too large; ngx_http_upstream says so and gives up */
-        call->problem = NGX_HTTP_BINARIZE_BAD_RESPONSE;
+        call->problem = BINARIZE_PROBLEM_BAD_RESPONSE;
     }
 
     return rc;
@@ -72,7 +72,7 @@ ngx_http_binarize_call_parse_head(ngx_http_request_t *r,
         }
 
         if (call->status_line.code == NGX_HTTP_SWITCHING_PROTOCOLS) {
-            call->problem = NGX_HTTP_BINARIZE_BAD_RESPONSE;
+            call->problem = BINARIZE_PROBLEM_BAD_RESPONSE;
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                           "cloud switched protocols unasked");
             return NGX_HTTP_UPSTREAM_INVALID_HEADER;
@@ -99,7 +99,7 @@ ngx_http_binarize_call_parse_status(ngx_http_request_t *r,
     }
 
     if (rc == NGX_ERROR) {
-        call->problem = NGX_HTTP_BINARIZE_BAD_RESPONSE;
+        call->problem = BINARIZE_PROBLEM_BAD_RESPONSE;
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "cloud sent no valid HTTP/1 status line");
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
@@ -150,7 +150,7 @@ ngx_http_binarize_call_parse_headers(ngx_http_request_t *r,
 
 invalid:
 
-    call->problem = NGX_HTTP_BINARIZE_BAD_RESPONSE;
+    call->problem = BINARIZE_PROBLEM_BAD_RESPONSE;
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "cloud sent an invalid header line");
@@ -243,7 +243,7 @@ ngx_http_binarize_call_head_done(ngx_http_request_t *r,
     }
 
     if (call->encoded && call->status == NGX_HTTP_OK) {
-        call->problem = NGX_HTTP_BINARIZE_BAD_DOCUMENT;
+        call->problem = BINARIZE_PROBLEM_BAD_DOCUMENT;
         call->reason = "it has a Content-Encoding";
     }
 

@@ -27,7 +27,7 @@ static u_char  ngx_http_binarize_job_mark[] = "";
 
 
 static ngx_http_request_t *ngx_http_binarize_job_main(
-    ngx_http_binarize_job_t *job, ngx_http_binarize_loc_conf_t *conf);
+    ngx_http_binarize_job_t *job, ngx_http_binarize_cloud_conf_t *conf);
 static ngx_http_request_t *ngx_http_binarize_job_subrequest(
     ngx_http_binarize_job_t *job);
 static ngx_int_t ngx_http_binarize_job_headers_out(ngx_http_request_t *r);
@@ -50,7 +50,7 @@ static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 
 
 ngx_http_binarize_job_t *
-ngx_http_binarize_job_create(ngx_http_binarize_loc_conf_t *conf)
+ngx_http_binarize_job_create(ngx_http_binarize_cloud_conf_t *conf)
 {
     size_t                      size;
     ngx_pool_t                 *pool;
@@ -151,7 +151,7 @@ ngx_http_binarize_job_connection(ngx_http_binarize_job_t *job)
 
 static ngx_http_request_t *
 ngx_http_binarize_job_main(ngx_http_binarize_job_t *job,
-    ngx_http_binarize_loc_conf_t *conf)
+    ngx_http_binarize_cloud_conf_t *conf)
 {
     ngx_time_t                 *tp;
     ngx_http_request_t         *r;

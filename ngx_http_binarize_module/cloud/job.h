@@ -3,7 +3,7 @@
 #define _NGX_HTTP_BINARIZE_JOB_H_INCLUDED_
 
 
-#include "ngx_http_binarize.h"
+#include "cloud/conf.h"
 
 
 /*
@@ -48,7 +48,7 @@ struct ngx_http_binarize_job_s {
  * live there) that runs in the context of conf.  NULL: no memory.
  */
 ngx_http_binarize_job_t *ngx_http_binarize_job_create(
-    ngx_http_binarize_loc_conf_t *conf);
+    ngx_http_binarize_cloud_conf_t *conf);
 
 /*
  * Starts the subrequest: start(r) creates and initiates the upstream, uri

@@ -21,7 +21,7 @@ typedef struct {
     socklen_t          socklen;
     ngx_sockaddr_t     sockaddr;
 
-    ngx_http_binarize_main_conf_t  *main_conf;
+    ngx_http_binarize_cloud_t  *cloud;
 } ngx_http_binarize_idle_t;
 
 
@@ -59,7 +59,7 @@ static void ngx_http_binarize_peer_save_session(ngx_peer_connection_t *pc,
 static ngx_http_binarize_session_t *ngx_http_binarize_peer_find_session(
     ngx_http_binarize_peer_t *peer, ngx_peer_connection_t *pc);
 static void ngx_http_binarize_session_free(
-    ngx_http_binarize_main_conf_t *bmcf, ngx_http_binarize_session_t *session);
+    ngx_http_binarize_cloud_t *cloud, ngx_http_binarize_session_t *session);
 #endif
 static ngx_uint_t ngx_http_binarize_idle_quiet(ngx_connection_t *c);
 static void ngx_http_binarize_idle_on_write(ngx_event_t *ev);
@@ -143,9 +143,9 @@ ngx_http_binarize_peer_get(ngx_peer_connection_t *pc, void *data)
     pc->cached = 0;
     pc->connection = NULL;
 
-    again = (peer->turn && peer->tries);
+    again = (peer->try_again && peer->tries);
 
-    if (again && ngx_http_binarize_budget_again(peer->turn) != NGX_OK) {
+    if (again && peer->try_again(peer->try_data) != NGX_OK) {
 
         /* the caller asks for another turn; nothing is said of the peers */
 
@@ -161,7 +161,7 @@ ngx_http_binarize_peer_get(ngx_peer_connection_t *pc, void *data)
     if (rc != NGX_OK && rc != NGX_DONE) {
 
         if (again) {
-            ngx_http_binarize_budget_not_again(peer->turn);
+            peer->not_tried(peer->try_data);
         }
 
         return rc;
@@ -220,7 +220,7 @@ ngx_http_binarize_peer_find_idle(ngx_http_binarize_peer_t *peer,
     ngx_queue_t               *q, *queue;
     ngx_http_binarize_idle_t  *idle;
 
-    queue = &peer->main_conf->idle;
+    queue = &peer->cloud->idle;
 
     for (q = ngx_queue_head(queue);
          q != ngx_queue_sentinel(queue);
@@ -320,10 +320,10 @@ ngx_http_binarize_peer_keep(ngx_http_binarize_peer_t *peer,
     idle->socklen = pc->socklen;
     ngx_memcpy(&idle->sockaddr, pc->sockaddr, pc->socklen);
     idle->connection = c;
-    idle->main_conf = peer->main_conf;
+    idle->cloud = peer->cloud;
 
-    ngx_queue_insert_head(&peer->main_conf->idle, &idle->queue);
-    peer->main_conf->nidle++;
+    ngx_queue_insert_head(&peer->cloud->idle, &idle->queue);
+    peer->cloud->nidle++;
 
     if (c->write->timer_set) {
         ngx_del_timer(c->write);
@@ -342,8 +342,8 @@ ngx_http_binarize_peer_keep(ngx_http_binarize_peer_t *peer,
     c->write->log = ngx_cycle->log;
     c->pool->log = ngx_cycle->log;
 
-    if (peer->main_conf->nidle > NGX_HTTP_BINARIZE_MAX_IDLE) {
-        idle = ngx_queue_data(ngx_queue_last(&peer->main_conf->idle),
+    if (peer->cloud->nidle > NGX_HTTP_BINARIZE_MAX_IDLE) {
+        idle = ngx_queue_data(ngx_queue_last(&peer->cloud->idle),
                               ngx_http_binarize_idle_t, queue);
         ngx_http_binarize_idle_close(ngx_http_binarize_idle_remove(idle));
     }
@@ -376,9 +376,9 @@ ngx_http_binarize_peer_save_session(ngx_peer_connection_t *pc, void *data)
     ngx_queue_t                    *q;
     ngx_ssl_session_t              *ssl_session;
     ngx_http_binarize_session_t    *session;
-    ngx_http_binarize_main_conf_t  *bmcf;
+    ngx_http_binarize_cloud_t  *cloud;
 
-    bmcf = peer->main_conf;
+    cloud = peer->cloud;
 
     if (pc->socklen > (socklen_t) sizeof(ngx_sockaddr_t)) {
         return;
@@ -412,12 +412,12 @@ ngx_http_binarize_peer_save_session(ngx_peer_connection_t *pc, void *data)
     session->socklen = pc->socklen;
     ngx_memcpy(&session->sockaddr, pc->sockaddr, pc->socklen);
 
-    ngx_queue_insert_head(&bmcf->sessions, &session->queue);
-    bmcf->nsessions++;
+    ngx_queue_insert_head(&cloud->sessions, &session->queue);
+    cloud->nsessions++;
 
-    if (bmcf->nsessions > NGX_HTTP_BINARIZE_MAX_SESSIONS) {
-        q = ngx_queue_last(&bmcf->sessions);
-        ngx_http_binarize_session_free(bmcf,
+    if (cloud->nsessions > NGX_HTTP_BINARIZE_MAX_SESSIONS) {
+        q = ngx_queue_last(&cloud->sessions);
+        ngx_http_binarize_session_free(cloud,
                          ngx_queue_data(q, ngx_http_binarize_session_t, queue));
     }
 }
@@ -430,7 +430,7 @@ ngx_http_binarize_peer_find_session(ngx_http_binarize_peer_t *peer,
     ngx_queue_t                  *q, *queue;
     ngx_http_binarize_session_t  *session;
 
-    queue = &peer->main_conf->sessions;
+    queue = &peer->cloud->sessions;
 
     for (q = ngx_queue_head(queue);
          q != ngx_queue_sentinel(queue);
@@ -454,11 +454,11 @@ ngx_http_binarize_peer_find_session(ngx_http_binarize_peer_t *peer,
 
 
 static void
-ngx_http_binarize_session_free(ngx_http_binarize_main_conf_t *bmcf,
+ngx_http_binarize_session_free(ngx_http_binarize_cloud_t *cloud,
     ngx_http_binarize_session_t *session)
 {
     ngx_queue_remove(&session->queue);
-    bmcf->nsessions--;
+    cloud->nsessions--;
 
     ngx_ssl_free_session(session->session);
     ngx_free(session);
@@ -527,7 +527,7 @@ ngx_http_binarize_idle_remove(ngx_http_binarize_idle_t *idle)
     c = idle->connection;
 
     ngx_queue_remove(&idle->queue);
-    idle->main_conf->nidle--;
+    idle->cloud->nidle--;
 
     ngx_free(idle);
 
@@ -558,13 +558,13 @@ ngx_http_binarize_idle_close(ngx_connection_t *c)
 
 
 void
-ngx_http_binarize_peer_exit_process(ngx_http_binarize_main_conf_t *bmcf)
+ngx_http_binarize_peer_exit_process(ngx_http_binarize_cloud_t *cloud)
 {
     ngx_queue_t               *q;
     ngx_http_binarize_idle_t  *idle;
 
-    while (!ngx_queue_empty(&bmcf->idle)) {
-        q = ngx_queue_head(&bmcf->idle);
+    while (!ngx_queue_empty(&cloud->idle)) {
+        q = ngx_queue_head(&cloud->idle);
         idle = ngx_queue_data(q, ngx_http_binarize_idle_t, queue);
 
         ngx_http_binarize_idle_close(ngx_http_binarize_idle_remove(idle));
@@ -572,10 +572,10 @@ ngx_http_binarize_peer_exit_process(ngx_http_binarize_main_conf_t *bmcf)
 
 #if (NGX_HTTP_SSL)
 
-    while (!ngx_queue_empty(&bmcf->sessions)) {
-        q = ngx_queue_head(&bmcf->sessions);
+    while (!ngx_queue_empty(&cloud->sessions)) {
+        q = ngx_queue_head(&cloud->sessions);
 
-        ngx_http_binarize_session_free(bmcf,
+        ngx_http_binarize_session_free(cloud,
                          ngx_queue_data(q, ngx_http_binarize_session_t, queue));
     }
 

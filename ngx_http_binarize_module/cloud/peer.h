@@ -3,7 +3,7 @@
 #define _NGX_HTTP_BINARIZE_PEER_H_INCLUDED_
 
 
-#include "budget/budget.h"
+#include "cloud/conf.h"
 
 
 /*
@@ -19,11 +19,13 @@ typedef struct {
     ngx_http_upstream_srv_conf_t     *inner;      /* or NULL: resolved */
     ngx_http_upstream_resolved_t      resolved;
 
-    ngx_http_binarize_main_conf_t    *main_conf;
+    ngx_http_binarize_cloud_t        *cloud;
     ngx_http_upstream_t              *u;
     ngx_str_t                         name;       /* verified, of TLS */
     void                             *ssl;        /* ngx_ssl_t, or NULL */
-    ngx_http_binarize_turn_t         *turn;       /* of the first try */
+    ngx_int_t                       (*try_again)(void *data); /* see call.h */
+    void                            (*not_tried)(void *data);
+    void                             *try_data;
     ngx_uint_t                        tries;      /* connections asked for */
     ngx_uint_t                        tries_left; /* when one was denied */
     unsigned                          reuse:1;    /* idle ones may be taken */
@@ -39,7 +41,7 @@ typedef struct {
 void ngx_http_binarize_peer_init(ngx_http_binarize_peer_t *peer);
 
 /* closes the worker's idle connections, frees its TLS sessions */
-void ngx_http_binarize_peer_exit_process(ngx_http_binarize_main_conf_t *bmcf);
+void ngx_http_binarize_peer_exit_process(ngx_http_binarize_cloud_t *cloud);
 
 
 #endif /* _NGX_HTTP_BINARIZE_PEER_H_INCLUDED_ */

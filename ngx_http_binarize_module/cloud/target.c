@@ -1,5 +1,5 @@
 
-#include "conf/conf.h"
+#include "cloud/target.h"
 
 
 static ngx_http_upstream_srv_conf_t *ngx_http_binarize_target_find(

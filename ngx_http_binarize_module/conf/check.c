@@ -32,14 +32,14 @@ ngx_http_binarize_check_conf(ngx_conf_t *cf)
     for (i = 0; i < bmcf->gateways.nelts; i++) {
         conf = gp[i];
 
-        if (EVP_Digest(conf->ns.data, conf->ns.len, digest, NULL,
+        if (EVP_Digest(conf->answer.flight.ns.data, conf->answer.flight.ns.len, digest, NULL,
                        EVP_sha256(), NULL)
             != 1)
         {
             return NGX_ERROR;
         }
 
-        ngx_memcpy(conf->ns_digest, digest, sizeof(conf->ns_digest));
+        ngx_memcpy(conf->answer.flight.ns_digest, digest, sizeof(conf->answer.flight.ns_digest));
 
         if (ngx_http_binarize_check_zone(cf, bmcf, conf) != NGX_OK
             || ngx_http_binarize_check_token(cf, bmcf, conf) != NGX_OK)
@@ -54,7 +54,7 @@ ngx_http_binarize_check_conf(ngx_conf_t *cf)
         }
     }
 
-    return ngx_http_binarize_budget_check(cf);
+    return ngx_http_binarize_check_budgets(cf);
 }
 
 
@@ -96,11 +96,11 @@ ngx_http_binarize_check_zone(ngx_conf_t *cf,
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "binarize_cache: there are several zones, one has "
                           "to be named for binarize_pass \"%V\"",
-                          &conf->target->url);
+                          &conf->answer.flight.cloud.target->url);
             return NGX_ERROR;
         }
 
-        conf->zone = zp[0];
+        conf->answer.flight.zone = zp[0];
 
     } else {
 
@@ -108,22 +108,22 @@ ngx_http_binarize_check_zone(ngx_conf_t *cf,
             if (ngx_http_binarize_check_alike(&zp[i]->shm.name,
                                             &conf->zone_name))
             {
-                conf->zone = zp[i];
+                conf->answer.flight.zone = zp[i];
             }
         }
     }
 
-    if (conf->zone == NULL) {
+    if (conf->answer.flight.zone == NULL) {
         goto unknown;
     }
 
-    if (conf->l1 && conf->redis == NULL
-        && conf->max_size > conf->zone->shm.size / 4)
+    if (conf->answer.flight.l1 && conf->answer.flight.redis == NULL
+        && conf->answer.flight.cloud.max_size > conf->answer.flight.zone->shm.size / 4)
     {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "binarize_max_size %uz is above a quarter of zone "
                       "\"%V\": without binarize_redis larger results are not "
-                      "kept", conf->max_size, &conf->zone->shm.name);
+                      "kept", conf->answer.flight.cloud.max_size, &conf->answer.flight.zone->shm.name);
     }
 
     return NGX_OK;
@@ -153,7 +153,7 @@ ngx_http_binarize_check_token(ngx_conf_t *cf,
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "no binarize_credentials or binarize_bearer_file for "
-                      "binarize_pass \"%V\"", &conf->target->url);
+                      "binarize_pass \"%V\"", &conf->answer.flight.cloud.target->url);
         return NGX_ERROR;
     }
 
@@ -172,23 +172,23 @@ ngx_http_binarize_check_token(ngx_conf_t *cf,
 
     for (i = 0, n = 0; i < bmcf->tokens.nelts; i++) {
 
-        if (tp[i]->shm_zone != conf->zone) {
+        if (tp[i]->shm_zone != conf->answer.flight.zone) {
             continue;
         }
 
         if (ngx_memcmp(tp[i]->id, id, sizeof(id)) == 0) {
-            conf->token = tp[i];
+            conf->answer.flight.token = tp[i];
             return NGX_OK;
         }
 
         n++;
     }
 
-    if (n == ngx_http_binarize_zone_ntokens(conf->zone->shm.size)) {
+    if (n == ngx_http_binarize_zone_ntokens(conf->answer.flight.zone->shm.size)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "binarize_credentials: more than %ui of them in zone "
-                      "\"%V\" of %uz bytes", n, &conf->zone->shm.name,
-                      conf->zone->shm.size);
+                      "\"%V\" of %uz bytes", n, &conf->answer.flight.zone->shm.name,
+                      conf->answer.flight.zone->shm.size);
         return NGX_ERROR;
     }
 
@@ -199,8 +199,8 @@ ngx_http_binarize_check_token(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    token->conf = conf;
-    token->shm_zone = conf->zone;
+    token->conf = &conf->answer.flight.cloud;
+    token->shm_zone = conf->answer.flight.zone;
     ngx_memcpy(token->id, id, sizeof(id));
 
     if (conf->token_source == NGX_HTTP_BINARIZE_TOKEN_FILE) {
@@ -221,7 +221,7 @@ ngx_http_binarize_check_token(ngx_conf_t *cf,
     }
 
     *tp = token;
-    conf->token = token;
+    conf->answer.flight.token = token;
 
     return NGX_OK;
 }
@@ -243,7 +243,7 @@ ngx_http_binarize_token_target(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    *target = *conf->target;
+    *target = *conf->answer.flight.cloud.target;
     target->uri = path;
 
     p = ngx_pnalloc(cf->pool, sizeof("https://") + target->authority.len
@@ -323,17 +323,17 @@ ngx_http_binarize_check_pair(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *a,
 {
     const char  *shared, *differ;
 
-    if (!ngx_http_binarize_check_alike(&a->ns, &b->ns)) {
+    if (!ngx_http_binarize_check_alike(&a->answer.flight.ns, &b->answer.flight.ns)) {
         return NGX_OK;
     }
 
-    if (a->zone == b->zone) {
+    if (a->answer.flight.zone == b->answer.flight.zone) {
         shared = "zone";
 
-    } else if (a->redis && b->redis
+    } else if (a->answer.flight.redis && b->answer.flight.redis
                && ngx_http_binarize_check_alike(
-                                  ngx_http_binarize_redis_identity(a->redis),
-                                  ngx_http_binarize_redis_identity(b->redis)))
+                                  ngx_http_binarize_redis_identity(a->answer.flight.redis),
+                                  ngx_http_binarize_redis_identity(b->answer.flight.redis)))
     {
         shared = "binarize_redis prefix";
 
@@ -341,14 +341,14 @@ ngx_http_binarize_check_pair(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *a,
         return NGX_OK;
     }
 
-    if (a->target->ssl != b->target->ssl
-        || a->target->port != b->target->port
-        || !ngx_http_binarize_check_alike(&a->target->host, &b->target->host)
-        || !ngx_http_binarize_check_alike(&a->target->uri, &b->target->uri))
+    if (a->answer.flight.cloud.target->ssl != b->answer.flight.cloud.target->ssl
+        || a->answer.flight.cloud.target->port != b->answer.flight.cloud.target->port
+        || !ngx_http_binarize_check_alike(&a->answer.flight.cloud.target->host, &b->answer.flight.cloud.target->host)
+        || !ngx_http_binarize_check_alike(&a->answer.flight.cloud.target->uri, &b->answer.flight.cloud.target->uri))
     {
         differ = "URL";
 
-    } else if (ngx_memcmp(a->token->id, b->token->id, sizeof(a->token->id))) {
+    } else if (ngx_memcmp(a->answer.flight.token->id, b->answer.flight.token->id, sizeof(a->answer.flight.token->id))) {
         differ = "credentials";
 
     } else {
@@ -359,7 +359,7 @@ ngx_http_binarize_check_pair(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *a,
                   "binarize_pass \"%V\" and \"%V\" share the %s and the "
                   "namespace \"%V\", but differ in their %s: one would answer "
                   "with the other's results",
-                  &a->target->url, &b->target->url, shared, &a->ns, differ);
+                  &a->answer.flight.cloud.target->url, &b->answer.flight.cloud.target->url, shared, &a->answer.flight.ns, differ);
 
     return NGX_ERROR;
 }

@@ -54,7 +54,7 @@ static char *ngx_http_binarize_ssl_password_file(ngx_conf_t *cf,
     NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_BINARIZE_L_CONF
 
 #define ngx_http_binarize_upstream_offset(member)                             \
-    offsetof(ngx_http_binarize_loc_conf_t, upstream.member)
+    offsetof(ngx_http_binarize_loc_conf_t, answer.flight.cloud.upstream.member)
 
 
 static ngx_conf_enum_t  ngx_http_binarize_formats[] = {
@@ -127,14 +127,14 @@ ngx_command_t  ngx_http_binarize_commands[] = {
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE1,
       ngx_http_set_complex_value_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, id),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.id),
       NULL },
 
     { ngx_string("binarize_format"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE1,
       ngx_http_binarize_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, format),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.format),
       &ngx_http_binarize_formats },
 
     { ngx_string("binarize_zone"),
@@ -155,7 +155,7 @@ ngx_command_t  ngx_http_binarize_commands[] = {
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_sec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, valid_s),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.flight.valid_s),
       &ngx_http_binarize_positive_time_post },
 
     { ngx_string("binarize_negative_valid"),
@@ -169,7 +169,7 @@ ngx_command_t  ngx_http_binarize_commands[] = {
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, wait_ms),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.wait_ms),
       NULL },
 
     { ngx_string("binarize_poll"),
@@ -183,14 +183,14 @@ ngx_command_t  ngx_http_binarize_commands[] = {
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, max_size),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.flight.cloud.max_size),
       &ngx_http_binarize_positive_size_post },
 
     { ngx_string("binarize_cache_control"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE1,
       ngx_http_set_complex_value_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, cache_control),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.cache_control),
       NULL },
 
     { ngx_string("binarize_credentials"),
@@ -218,7 +218,7 @@ ngx_command_t  ngx_http_binarize_commands[] = {
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_1MORE,
       ngx_http_binarize_budget_set,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_http_binarize_loc_conf_t, budget_conf),
       NULL },
 
     { ngx_string("binarize_set_header"),
@@ -239,14 +239,14 @@ ngx_command_t  ngx_http_binarize_commands[] = {
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, intercept_errors),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.intercept_errors),
       NULL },
 
     { ngx_string("binarize_purge"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, purge),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.purge),
       NULL },
 
     { ngx_string("binarize_placeholder"),
@@ -332,14 +332,14 @@ ngx_command_t  ngx_http_binarize_commands[] = {
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_1MORE,
       ngx_http_binarize_bitmask,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, ssl_protocols),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.flight.cloud.ssl_protocols),
       &ngx_http_binarize_ssl_protocols },
 
     { ngx_string("binarize_ssl_ciphers"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, ssl_ciphers),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.flight.cloud.ssl_ciphers),
       NULL },
 
     { ngx_string("binarize_ssl_name"),
@@ -367,35 +367,35 @@ ngx_command_t  ngx_http_binarize_commands[] = {
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, ssl_verify_depth),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.flight.cloud.ssl_verify_depth),
       NULL },
 
     { ngx_string("binarize_ssl_trusted_certificate"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, ssl_trusted_certificate),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.flight.cloud.ssl_trusted_certificate),
       NULL },
 
     { ngx_string("binarize_ssl_crl"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, ssl_crl),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.flight.cloud.ssl_crl),
       NULL },
 
     { ngx_string("binarize_ssl_certificate"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, ssl_certificate),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.flight.cloud.ssl_certificate),
       NULL },
 
     { ngx_string("binarize_ssl_certificate_key"),
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, ssl_certificate_key),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.flight.cloud.ssl_certificate_key),
       NULL },
 
     { ngx_string("binarize_ssl_password_file"),
@@ -409,7 +409,7 @@ ngx_command_t  ngx_http_binarize_commands[] = {
       NGX_HTTP_BINARIZE_MSL_CONF|NGX_CONF_TAKE2,
       ngx_conf_set_keyval_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_binarize_loc_conf_t, ssl_conf_commands),
+      offsetof(ngx_http_binarize_loc_conf_t, answer.flight.cloud.ssl_conf_commands),
       NULL },
 
 #endif
@@ -428,7 +428,7 @@ ngx_http_binarize_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_uint_t                 i;
     ngx_http_core_loc_conf_t  *clcf;
 
-    if (blcf->target) {
+    if (blcf->answer.flight.cloud.target) {
         return "is duplicate";
     }
 
@@ -438,36 +438,36 @@ ngx_http_binarize_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    blcf->target = ngx_http_binarize_target_parse(cf, "binarize_pass",
+    blcf->answer.flight.cloud.target = ngx_http_binarize_target_parse(cf, "binarize_pass",
                                                   &value[1]);
-    if (blcf->target == NULL) {
+    if (blcf->answer.flight.cloud.target == NULL) {
         return NGX_CONF_ERROR;
     }
 
     /* the last segment of the path is the namespace */
 
-    end = blcf->target->uri.data + blcf->target->uri.len;
+    end = blcf->answer.flight.cloud.target->uri.data + blcf->answer.flight.cloud.target->uri.len;
 
     for (p = end; p[-1] != '/'; p--) { /* void */ }
 
-    blcf->ns.len = end - p;
-    blcf->ns.data = ngx_pnalloc(cf->pool, blcf->ns.len + 1);
-    if (blcf->ns.data == NULL) {
+    blcf->answer.flight.ns.len = end - p;
+    blcf->answer.flight.ns.data = ngx_pnalloc(cf->pool, blcf->answer.flight.ns.len + 1);
+    if (blcf->answer.flight.ns.data == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    ngx_strlow(blcf->ns.data, p, blcf->ns.len);
+    ngx_strlow(blcf->answer.flight.ns.data, p, blcf->answer.flight.ns.len);
 
-    for (i = 0; i < blcf->ns.len; i++) {
+    for (i = 0; i < blcf->answer.flight.ns.len; i++) {
         if (ngx_strchr("abcdefghijklmnopqrstuvwxyz0123456789._-",
-                       blcf->ns.data[i])
+                       blcf->answer.flight.ns.data[i])
             == NULL)
         {
             break;
         }
     }
 
-    if (i == 0 || i < blcf->ns.len) {
+    if (i == 0 || i < blcf->answer.flight.ns.len) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "binarize_pass: the path of \"%V\" has to end with "
                            "a segment of letters, digits, \".\", \"_\", \"-\","
@@ -599,20 +599,20 @@ ngx_http_binarize_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_t   *value;
     ngx_uint_t   i;
 
-    if (blcf->l1 != NGX_CONF_UNSET || blcf->zone_name.data) {
+    if (blcf->answer.flight.l1 != NGX_CONF_UNSET || blcf->zone_name.data) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
-    blcf->l1 = 1;
+    blcf->answer.flight.l1 = 1;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
         if (i == cf->args->nelts - 1
             && value[i].len == 3 && ngx_strncmp(value[i].data, "off", 3) == 0)
         {
-            blcf->l1 = 0;
+            blcf->answer.flight.l1 = 0;
 
         } else if (i == 1) {
             blcf->zone_name = value[i];
@@ -635,8 +635,8 @@ ngx_http_binarize_negative_valid(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_binarize_loc_conf_t *blcf = conf;
 
-    return ngx_http_binarize_time_and_max(cf, &blcf->negative_ms,
-                                          &blcf->negative_max_ms);
+    return ngx_http_binarize_time_and_max(cf, &blcf->answer.flight.negative_ms,
+                                          &blcf->answer.flight.negative_max_ms);
 }
 
 
@@ -647,10 +647,10 @@ ngx_http_binarize_poll(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     char  *rv;
 
-    rv = ngx_http_binarize_time_and_max(cf, &blcf->poll_ms,
-                                        &blcf->poll_max_ms);
+    rv = ngx_http_binarize_time_and_max(cf, &blcf->answer.flight.poll_ms,
+                                        &blcf->answer.flight.poll_max_ms);
 
-    if (rv == NGX_CONF_OK && blcf->poll_ms == 0) {
+    if (rv == NGX_CONF_OK && blcf->answer.flight.poll_ms == 0) {
         return "has to be above 0";
     }
 
@@ -918,7 +918,7 @@ ngx_http_binarize_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_binarize_module);
 
-    return ngx_http_binarize_redis_set(cf, &bmcf->redises, &blcf->redis);
+    return ngx_http_binarize_redis_set(cf, &bmcf->redises, &blcf->answer.flight.redis);
 }
 
 
@@ -978,14 +978,14 @@ ngx_http_binarize_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (blcf->headers == NULL) {
-        blcf->headers = ngx_array_create(cf->pool, 4, sizeof(*h));
-        if (blcf->headers == NULL) {
+    if (blcf->answer.flight.headers == NULL) {
+        blcf->answer.flight.headers = ngx_array_create(cf->pool, 4, sizeof(*h));
+        if (blcf->answer.flight.headers == NULL) {
             return NGX_CONF_ERROR;
         }
     }
 
-    h = ngx_array_push(blcf->headers);
+    h = ngx_array_push(blcf->answer.flight.headers);
     if (h == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -1014,7 +1014,7 @@ ngx_http_binarize_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
-    if (blcf->target) {
+    if (blcf->answer.flight.cloud.target) {
         return "can not be in a location with \"binarize_pass\"";
     }
 
@@ -1026,7 +1026,7 @@ ngx_http_binarize_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_binarize_status_handler;
+    clcf->handler = ngx_http_binarize_status_location;
 
     return NGX_CONF_OK;
 }
@@ -1165,7 +1165,7 @@ ngx_http_binarize_ssl_password_file(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_fd_t    fd;
     ngx_str_t  *value;
 
-    if (blcf->ssl_passwords != NGX_CONF_UNSET_PTR) {
+    if (blcf->answer.flight.cloud.ssl_passwords != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
 
@@ -1186,9 +1186,9 @@ ngx_http_binarize_ssl_password_file(ngx_conf_t *cf, ngx_command_t *cmd,
 
     ngx_close_file(fd);
 
-    blcf->ssl_passwords = ngx_ssl_read_password_file(cf, &value[1]);
+    blcf->answer.flight.cloud.ssl_passwords = ngx_ssl_read_password_file(cf, &value[1]);
 
-    return blcf->ssl_passwords ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return blcf->answer.flight.cloud.ssl_passwords ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 #endif

@@ -1,6 +1,5 @@
 
 #include "conf/conf.h"
-#include "status/status.h"
 
 
 /* what is given to a client in one turn of the event loop, at most */
@@ -52,8 +51,8 @@ ngx_http_binarize_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    ngx_queue_init(&bmcf->idle);
-    ngx_queue_init(&bmcf->sessions);
+    ngx_queue_init(&bmcf->cloud.idle);
+    ngx_queue_init(&bmcf->cloud.sessions);
     ngx_queue_init(&bmcf->remote);
 
     return bmcf;
@@ -73,50 +72,50 @@ ngx_http_binarize_create_loc_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
-     *     conf->target = NULL;
-     *     conf->id = NULL;
-     *     conf->cache_control = NULL;
-     *     conf->headers = NULL;
-     *     conf->upstream.* of what a job does not use
+     *     conf->answer.flight.cloud.target = NULL;
+     *     conf->answer.id = NULL;
+     *     conf->answer.cache_control = NULL;
+     *     conf->answer.flight.headers = NULL;
+     *     conf->answer.flight.cloud.upstream.* of what a job does not use
      */
 
-    conf->format = NGX_CONF_UNSET_UINT;
-    conf->l1 = NGX_CONF_UNSET;
-    conf->valid_s = NGX_CONF_UNSET;
-    conf->negative_ms = NGX_CONF_UNSET_MSEC;
-    conf->negative_max_ms = NGX_CONF_UNSET_MSEC;
-    conf->wait_ms = NGX_CONF_UNSET_MSEC;
-    conf->poll_ms = NGX_CONF_UNSET_MSEC;
-    conf->poll_max_ms = NGX_CONF_UNSET_MSEC;
-    conf->max_size = NGX_CONF_UNSET_SIZE;
-    conf->intercept_errors = NGX_CONF_UNSET;
-    conf->purge = NGX_CONF_UNSET;
-    conf->placeholder = NGX_CONF_UNSET_PTR;
+    conf->answer.format = NGX_CONF_UNSET_UINT;
+    conf->answer.flight.l1 = NGX_CONF_UNSET;
+    conf->answer.flight.valid_s = NGX_CONF_UNSET;
+    conf->answer.flight.negative_ms = NGX_CONF_UNSET_MSEC;
+    conf->answer.flight.negative_max_ms = NGX_CONF_UNSET_MSEC;
+    conf->answer.wait_ms = NGX_CONF_UNSET_MSEC;
+    conf->answer.flight.poll_ms = NGX_CONF_UNSET_MSEC;
+    conf->answer.flight.poll_max_ms = NGX_CONF_UNSET_MSEC;
+    conf->answer.flight.cloud.max_size = NGX_CONF_UNSET_SIZE;
+    conf->answer.intercept_errors = NGX_CONF_UNSET;
+    conf->answer.purge = NGX_CONF_UNSET;
+    conf->answer.placeholder = NGX_CONF_UNSET_PTR;
     conf->status = NGX_CONF_UNSET_UINT;
     conf->token_source = NGX_CONF_UNSET_UINT;
-    conf->redis = NGX_CONF_UNSET_PTR;
+    conf->answer.flight.redis = NGX_CONF_UNSET_PTR;
     conf->budget_conf = NGX_CONF_UNSET_PTR;
 
-    conf->upstream.local = NGX_CONF_UNSET_PTR;
-    conf->upstream.socket_keepalive = NGX_CONF_UNSET;
-    conf->upstream.connect_timeout = NGX_CONF_UNSET_MSEC;
-    conf->upstream.send_timeout = NGX_CONF_UNSET_MSEC;
-    conf->upstream.read_timeout = NGX_CONF_UNSET_MSEC;
-    conf->upstream.next_upstream_tries = NGX_CONF_UNSET_UINT;
-    conf->upstream.next_upstream_timeout = NGX_CONF_UNSET_MSEC;
-    conf->upstream.buffer_size = NGX_CONF_UNSET_SIZE;
-    conf->upstream.ignore_client_abort = 1;
+    conf->answer.flight.cloud.upstream.local = NGX_CONF_UNSET_PTR;
+    conf->answer.flight.cloud.upstream.socket_keepalive = NGX_CONF_UNSET;
+    conf->answer.flight.cloud.upstream.connect_timeout = NGX_CONF_UNSET_MSEC;
+    conf->answer.flight.cloud.upstream.send_timeout = NGX_CONF_UNSET_MSEC;
+    conf->answer.flight.cloud.upstream.read_timeout = NGX_CONF_UNSET_MSEC;
+    conf->answer.flight.cloud.upstream.next_upstream_tries = NGX_CONF_UNSET_UINT;
+    conf->answer.flight.cloud.upstream.next_upstream_timeout = NGX_CONF_UNSET_MSEC;
+    conf->answer.flight.cloud.upstream.buffer_size = NGX_CONF_UNSET_SIZE;
+    conf->answer.flight.cloud.upstream.ignore_client_abort = 1;
 
 #if (NGX_HTTP_SSL)
-    conf->upstream.ssl_session_reuse = NGX_CONF_UNSET;
-    conf->upstream.ssl_server_name = NGX_CONF_UNSET;
-    conf->upstream.ssl_verify = NGX_CONF_UNSET;
-    conf->ssl_verify_depth = NGX_CONF_UNSET_UINT;
-    conf->ssl_passwords = NGX_CONF_UNSET_PTR;
-    conf->ssl_conf_commands = NGX_CONF_UNSET_PTR;
+    conf->answer.flight.cloud.upstream.ssl_session_reuse = NGX_CONF_UNSET;
+    conf->answer.flight.cloud.upstream.ssl_server_name = NGX_CONF_UNSET;
+    conf->answer.flight.cloud.upstream.ssl_verify = NGX_CONF_UNSET;
+    conf->answer.flight.cloud.ssl_verify_depth = NGX_CONF_UNSET_UINT;
+    conf->answer.flight.cloud.ssl_passwords = NGX_CONF_UNSET_PTR;
+    conf->answer.flight.cloud.ssl_conf_commands = NGX_CONF_UNSET_PTR;
 #endif
 
-    ngx_str_set(&conf->upstream.module, NGX_HTTP_BINARIZE_NAME);
+    ngx_str_set(&conf->answer.flight.cloud.upstream.module, NGX_HTTP_BINARIZE_NAME);
 
     return conf;
 }
@@ -133,18 +132,18 @@ ngx_http_binarize_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     static ngx_str_t  cache_control =
                          ngx_string("public, max-age=31536000, immutable");
 
-    if (conf->id == NULL) {
-        conf->id = prev->id;
+    if (conf->answer.id == NULL) {
+        conf->answer.id = prev->answer.id;
     }
 
-    if (conf->cache_control == NULL) {
-        conf->cache_control = prev->cache_control;
+    if (conf->answer.cache_control == NULL) {
+        conf->answer.cache_control = prev->answer.cache_control;
     }
 
-    if (conf->cache_control == NULL) {
-        conf->cache_control = ngx_pcalloc(cf->pool,
+    if (conf->answer.cache_control == NULL) {
+        conf->answer.cache_control = ngx_pcalloc(cf->pool,
                                           sizeof(ngx_http_complex_value_t));
-        if (conf->cache_control == NULL) {
+        if (conf->answer.cache_control == NULL) {
             return NGX_CONF_ERROR;
         }
 
@@ -152,57 +151,57 @@ ngx_http_binarize_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
         ccv.cf = cf;
         ccv.value = &cache_control;
-        ccv.complex_value = conf->cache_control;
+        ccv.complex_value = conf->answer.cache_control;
 
         if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
 
         /* one for all levels below "http" */
-        prev->cache_control = conf->cache_control;
+        prev->answer.cache_control = conf->answer.cache_control;
     }
 
-    if (conf->headers == NULL) {
-        conf->headers = prev->headers;
+    if (conf->answer.flight.headers == NULL) {
+        conf->answer.flight.headers = prev->answer.flight.headers;
     }
 
-    ngx_conf_merge_uint_value(conf->format, prev->format,
+    ngx_conf_merge_uint_value(conf->answer.format, prev->answer.format,
                               BINARIZE_FORMAT_PNG);
 
-    if (conf->l1 == NGX_CONF_UNSET) {
+    if (conf->answer.flight.l1 == NGX_CONF_UNSET) {
         conf->zone_name = prev->zone_name;
     }
 
-    ngx_conf_merge_value(conf->l1, prev->l1, 1);
-    ngx_conf_merge_sec_value(conf->valid_s, prev->valid_s, 30 * 86400);
+    ngx_conf_merge_value(conf->answer.flight.l1, prev->answer.flight.l1, 1);
+    ngx_conf_merge_sec_value(conf->answer.flight.valid_s, prev->answer.flight.valid_s, 30 * 86400);
 
-    if (conf->negative_ms == NGX_CONF_UNSET_MSEC) {
-        conf->negative_max_ms = prev->negative_max_ms;
+    if (conf->answer.flight.negative_ms == NGX_CONF_UNSET_MSEC) {
+        conf->answer.flight.negative_max_ms = prev->answer.flight.negative_max_ms;
     }
 
-    ngx_conf_merge_msec_value(conf->negative_ms, prev->negative_ms, 10000);
+    ngx_conf_merge_msec_value(conf->answer.flight.negative_ms, prev->answer.flight.negative_ms, 10000);
 
-    if (conf->negative_max_ms == NGX_CONF_UNSET_MSEC) {
-        conf->negative_max_ms = ngx_max(conf->negative_ms, 3600000);
+    if (conf->answer.flight.negative_max_ms == NGX_CONF_UNSET_MSEC) {
+        conf->answer.flight.negative_max_ms = ngx_max(conf->answer.flight.negative_ms, 3600000);
     }
 
-    ngx_conf_merge_msec_value(conf->wait_ms, prev->wait_ms, 0);
+    ngx_conf_merge_msec_value(conf->answer.wait_ms, prev->answer.wait_ms, 0);
 
-    if (conf->poll_ms == NGX_CONF_UNSET_MSEC) {
-        conf->poll_max_ms = prev->poll_max_ms;
+    if (conf->answer.flight.poll_ms == NGX_CONF_UNSET_MSEC) {
+        conf->answer.flight.poll_max_ms = prev->answer.flight.poll_max_ms;
     }
 
-    ngx_conf_merge_msec_value(conf->poll_ms, prev->poll_ms, 500);
+    ngx_conf_merge_msec_value(conf->answer.flight.poll_ms, prev->answer.flight.poll_ms, 500);
 
-    if (conf->poll_max_ms == NGX_CONF_UNSET_MSEC) {
-        conf->poll_max_ms = ngx_max(conf->poll_ms, 4000);
+    if (conf->answer.flight.poll_max_ms == NGX_CONF_UNSET_MSEC) {
+        conf->answer.flight.poll_max_ms = ngx_max(conf->answer.flight.poll_ms, 4000);
     }
 
-    ngx_conf_merge_size_value(conf->max_size, prev->max_size,
+    ngx_conf_merge_size_value(conf->answer.flight.cloud.max_size, prev->answer.flight.cloud.max_size,
                               32 * 1024 * 1024);
-    ngx_conf_merge_value(conf->intercept_errors, prev->intercept_errors, 0);
-    ngx_conf_merge_value(conf->purge, prev->purge, 0);
-    ngx_conf_merge_ptr_value(conf->placeholder, prev->placeholder, NULL);
+    ngx_conf_merge_value(conf->answer.intercept_errors, prev->answer.intercept_errors, 0);
+    ngx_conf_merge_value(conf->answer.purge, prev->answer.purge, 0);
+    ngx_conf_merge_ptr_value(conf->answer.placeholder, prev->answer.placeholder, NULL);
 
     /* a token source is inherited as a whole */
 
@@ -214,10 +213,10 @@ ngx_http_binarize_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->bearer_file = prev->bearer_file;
     }
 
-    ngx_conf_merge_ptr_value(conf->redis, prev->redis, NULL);
+    ngx_conf_merge_ptr_value(conf->answer.flight.redis, prev->answer.flight.redis, NULL);
     ngx_conf_merge_ptr_value(conf->budget_conf, prev->budget_conf, NULL);
 
-    ngx_http_binarize_merge_upstream(&prev->upstream, &conf->upstream);
+    ngx_http_binarize_merge_upstream(&prev->answer.flight.cloud.upstream, &conf->answer.flight.cloud.upstream);
 
 #if (NGX_HTTP_SSL)
     if (ngx_http_binarize_merge_ssl(cf, prev, conf) != NGX_OK) {
@@ -268,32 +267,32 @@ static ngx_int_t
 ngx_http_binarize_merge_ssl(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *prev,
     ngx_http_binarize_loc_conf_t *conf)
 {
-    if (conf->upstream.ssl_name == NULL) {
-        conf->upstream.ssl_name = prev->upstream.ssl_name;
+    if (conf->answer.flight.cloud.upstream.ssl_name == NULL) {
+        conf->answer.flight.cloud.upstream.ssl_name = prev->answer.flight.cloud.upstream.ssl_name;
     }
 
-    ngx_conf_merge_value(conf->upstream.ssl_session_reuse,
-                         prev->upstream.ssl_session_reuse, 1);
-    ngx_conf_merge_value(conf->upstream.ssl_server_name,
-                         prev->upstream.ssl_server_name, 1);
-    ngx_conf_merge_value(conf->upstream.ssl_verify,
-                         prev->upstream.ssl_verify, 1);
+    ngx_conf_merge_value(conf->answer.flight.cloud.upstream.ssl_session_reuse,
+                         prev->answer.flight.cloud.upstream.ssl_session_reuse, 1);
+    ngx_conf_merge_value(conf->answer.flight.cloud.upstream.ssl_server_name,
+                         prev->answer.flight.cloud.upstream.ssl_server_name, 1);
+    ngx_conf_merge_value(conf->answer.flight.cloud.upstream.ssl_verify,
+                         prev->answer.flight.cloud.upstream.ssl_verify, 1);
 
-    ngx_conf_merge_bitmask_value(conf->ssl_protocols, prev->ssl_protocols,
+    ngx_conf_merge_bitmask_value(conf->answer.flight.cloud.ssl_protocols, prev->answer.flight.cloud.ssl_protocols,
                                  (NGX_CONF_BITMASK_SET
                                   |NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3));
 
-    ngx_conf_merge_str_value(conf->ssl_ciphers, prev->ssl_ciphers, "DEFAULT");
-    ngx_conf_merge_uint_value(conf->ssl_verify_depth, prev->ssl_verify_depth,
+    ngx_conf_merge_str_value(conf->answer.flight.cloud.ssl_ciphers, prev->answer.flight.cloud.ssl_ciphers, "DEFAULT");
+    ngx_conf_merge_uint_value(conf->answer.flight.cloud.ssl_verify_depth, prev->answer.flight.cloud.ssl_verify_depth,
                               1);
-    ngx_conf_merge_str_value(conf->ssl_trusted_certificate,
-                             prev->ssl_trusted_certificate, "");
-    ngx_conf_merge_str_value(conf->ssl_crl, prev->ssl_crl, "");
-    ngx_conf_merge_str_value(conf->ssl_certificate, prev->ssl_certificate, "");
-    ngx_conf_merge_str_value(conf->ssl_certificate_key,
-                             prev->ssl_certificate_key, "");
-    ngx_conf_merge_ptr_value(conf->ssl_passwords, prev->ssl_passwords, NULL);
-    ngx_conf_merge_ptr_value(conf->ssl_conf_commands, prev->ssl_conf_commands,
+    ngx_conf_merge_str_value(conf->answer.flight.cloud.ssl_trusted_certificate,
+                             prev->answer.flight.cloud.ssl_trusted_certificate, "");
+    ngx_conf_merge_str_value(conf->answer.flight.cloud.ssl_crl, prev->answer.flight.cloud.ssl_crl, "");
+    ngx_conf_merge_str_value(conf->answer.flight.cloud.ssl_certificate, prev->answer.flight.cloud.ssl_certificate, "");
+    ngx_conf_merge_str_value(conf->answer.flight.cloud.ssl_certificate_key,
+                             prev->answer.flight.cloud.ssl_certificate_key, "");
+    ngx_conf_merge_ptr_value(conf->answer.flight.cloud.ssl_passwords, prev->answer.flight.cloud.ssl_passwords, NULL);
+    ngx_conf_merge_ptr_value(conf->answer.flight.cloud.ssl_conf_commands, prev->answer.flight.cloud.ssl_conf_commands,
                              NULL);
 
     return NGX_OK;
@@ -327,9 +326,9 @@ ngx_http_binarize_set_ssl(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *conf)
     log.data = "binarize_pass";
 
     ssl->log = &log;
-    conf->upstream.ssl = ssl;
+    conf->answer.flight.cloud.upstream.ssl = ssl;
 
-    if (ngx_ssl_create(ssl, conf->ssl_protocols, NULL) != NGX_OK) {
+    if (ngx_ssl_create(ssl, conf->answer.flight.cloud.ssl_protocols, NULL) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -356,31 +355,31 @@ ngx_http_binarize_set_ssl_ctx(ngx_conf_t *cf,
 {
     ssl->log->data = "binarize_ssl_ciphers";
 
-    if (ngx_ssl_ciphers(cf, ssl, &conf->ssl_ciphers, 0) != NGX_OK) {
+    if (ngx_ssl_ciphers(cf, ssl, &conf->answer.flight.cloud.ssl_ciphers, 0) != NGX_OK) {
         return NGX_ERROR;
     }
 
     ssl->log->data = "binarize_ssl_certificate";
 
-    if (conf->ssl_certificate.len) {
+    if (conf->answer.flight.cloud.ssl_certificate.len) {
 
-        if (conf->ssl_certificate_key.len == 0) {
+        if (conf->answer.flight.cloud.ssl_certificate_key.len == 0) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "no \"binarize_ssl_certificate_key\" is defined for "
-                          "certificate \"%V\"", &conf->ssl_certificate);
+                          "certificate \"%V\"", &conf->answer.flight.cloud.ssl_certificate);
             return NGX_ERROR;
         }
 
-        if (ngx_ssl_certificate(cf, ssl, &conf->ssl_certificate,
-                                &conf->ssl_certificate_key,
-                                conf->ssl_passwords)
+        if (ngx_ssl_certificate(cf, ssl, &conf->answer.flight.cloud.ssl_certificate,
+                                &conf->answer.flight.cloud.ssl_certificate_key,
+                                conf->answer.flight.cloud.ssl_passwords)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
     }
 
-    if (conf->upstream.ssl_verify
+    if (conf->answer.flight.cloud.upstream.ssl_verify
         && ngx_http_binarize_set_ssl_verify(cf, conf, ssl) != NGX_OK)
     {
         return NGX_ERROR;
@@ -389,7 +388,7 @@ ngx_http_binarize_set_ssl_ctx(ngx_conf_t *cf,
     ssl->log->data = "binarize_ssl_session_reuse";
 
     if (ngx_ssl_client_session_cache(cf, ssl,
-                                     conf->upstream.ssl_session_reuse)
+                                     conf->answer.flight.cloud.upstream.ssl_session_reuse)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -397,7 +396,7 @@ ngx_http_binarize_set_ssl_ctx(ngx_conf_t *cf,
 
     ssl->log->data = "binarize_ssl_conf_command";
 
-    return ngx_ssl_conf_commands(cf, ssl, conf->ssl_conf_commands);
+    return ngx_ssl_conf_commands(cf, ssl, conf->answer.flight.cloud.ssl_conf_commands);
 }
 
 
@@ -409,8 +408,8 @@ ngx_http_binarize_set_ssl_verify(ngx_conf_t *cf,
 
     /* an empty name only sets the verification up */
 
-    if (ngx_ssl_trusted_certificate(cf, ssl, &conf->ssl_trusted_certificate,
-                                    conf->ssl_verify_depth)
+    if (ngx_ssl_trusted_certificate(cf, ssl, &conf->answer.flight.cloud.ssl_trusted_certificate,
+                                    conf->answer.flight.cloud.ssl_verify_depth)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -418,11 +417,11 @@ ngx_http_binarize_set_ssl_verify(ngx_conf_t *cf,
 
     ssl->log->data = "binarize_ssl_crl";
 
-    if (ngx_ssl_crl(cf, ssl, &conf->ssl_crl) != NGX_OK) {
+    if (ngx_ssl_crl(cf, ssl, &conf->answer.flight.cloud.ssl_crl) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (conf->ssl_trusted_certificate.len == 0
+    if (conf->answer.flight.cloud.ssl_trusted_certificate.len == 0
         && SSL_CTX_set_default_verify_paths(ssl->ctx) != 1)
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -450,19 +449,19 @@ ngx_http_binarize_merge_location(ngx_http_core_loc_conf_t *clcf,
 
     /* those two have the name of their location, but not its regex */
 
-    conf->regex = clcf->noname ? prev->regex : (clcf->regex != NULL);
+    conf->answer.regex = clcf->noname ? prev->answer.regex : (clcf->regex != NULL);
 
 #endif
 
-    if (clcf->name.len && clcf->name.data[0] == '/' && !conf->regex) {
-        conf->prefix = clcf->name;
+    if (clcf->name.len && clcf->name.data[0] == '/' && !conf->answer.regex) {
+        conf->answer.prefix = clcf->name;
     }
 
-    if (clcf->noname && conf->target == NULL
+    if (clcf->noname && conf->answer.flight.cloud.target == NULL
         && conf->status == NGX_CONF_UNSET_UINT)
     {
-        conf->target = prev->target;
-        conf->ns = prev->ns;
+        conf->answer.flight.cloud.target = prev->answer.flight.cloud.target;
+        conf->answer.flight.ns = prev->answer.flight.ns;
         conf->status = prev->status;
     }
 
@@ -470,12 +469,23 @@ ngx_http_binarize_merge_location(ngx_http_core_loc_conf_t *clcf,
         return;
     }
 
-    if (conf->target) {
+    if (conf->answer.flight.cloud.target) {
         clcf->handler = ngx_http_binarize_handler;
 
     } else if (conf->status != NGX_CONF_UNSET_UINT) {
-        clcf->handler = ngx_http_binarize_status_handler;
+        clcf->handler = ngx_http_binarize_status_location;
     }
+}
+
+
+ngx_int_t
+ngx_http_binarize_status_location(ngx_http_request_t *r)
+{
+    ngx_http_binarize_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_binarize_module);
+
+    return ngx_http_binarize_status_handler(r, conf->status);
 }
 
 
@@ -491,7 +501,7 @@ ngx_http_binarize_merge_gateway(ngx_conf_t *cf,
 
     ngx_http_binarize_merge_location(clcf, prev, conf);
 
-    if (conf->target == NULL) {
+    if (conf->answer.flight.cloud.target == NULL) {
         return NGX_OK;
     }
 
@@ -512,7 +522,7 @@ ngx_http_binarize_merge_gateway(ngx_conf_t *cf,
         clcf->if_modified_since = NGX_HTTP_IMS_BEFORE;
     }
 
-    if (ngx_http_binarize_target_resolve(cf, "binarize_pass", conf->target,
+    if (ngx_http_binarize_target_resolve(cf, "binarize_pass", conf->answer.flight.cloud.target,
                                          clcf->resolver)
         != NGX_OK)
     {
@@ -532,7 +542,7 @@ ngx_http_binarize_merge_gateway(ngx_conf_t *cf,
 
 #if (NGX_HTTP_SSL)
 
-    if ((conf->target->ssl || (conf->token_target && conf->token_target->ssl))
+    if ((conf->answer.flight.cloud.target->ssl || (conf->token_target && conf->token_target->ssl))
         && ngx_http_binarize_set_ssl(cf, conf) != NGX_OK)
     {
         return NGX_ERROR;
@@ -546,7 +556,8 @@ ngx_http_binarize_merge_gateway(ngx_conf_t *cf,
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_binarize_module);
 
-    conf->main_conf = bmcf;
+    conf->answer.flight.main = bmcf;
+    conf->answer.flight.cloud.cloud = &bmcf->cloud;
 
     gp = ngx_array_push(&bmcf->gateways);
     if (gp == NULL) {
@@ -588,9 +599,9 @@ ngx_http_binarize_merge_job(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *conf)
 
     loc_conf[ngx_http_core_module.ctx_index] = jclcf;
 
-    conf->job_main_conf = ctx->main_conf;
-    conf->job_srv_conf = ctx->srv_conf;
-    conf->job_loc_conf = loc_conf;
+    conf->answer.flight.cloud.job_main_conf = ctx->main_conf;
+    conf->answer.flight.cloud.job_srv_conf = ctx->srv_conf;
+    conf->answer.flight.cloud.job_loc_conf = loc_conf;
 
     return NGX_OK;
 }

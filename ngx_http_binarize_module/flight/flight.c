@@ -8,12 +8,14 @@
 #define NGX_HTTP_BINARIZE_FOLLOW_MS       500
 
 
+static void ngx_http_binarize_flight_insert_value(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 static ngx_rbtree_key_t ngx_http_binarize_flight_hash(u_char *key);
 static ngx_http_binarize_flight_t *ngx_http_binarize_flight_find(
     ngx_http_binarize_zone_t *zone, u_char *key);
 static ngx_http_binarize_flight_t *ngx_http_binarize_flight_create(
-    ngx_http_request_t *r, ngx_http_binarize_ctx_t *ctx,
-    ngx_http_binarize_loc_conf_t *conf);
+    ngx_http_request_t *r, ngx_http_binarize_flight_conf_t *conf, u_char *key,
+    u_char *guid);
 static void ngx_http_binarize_flight_on_event(ngx_event_t *ev);
 static void ngx_http_binarize_flight_post(ngx_http_binarize_flight_t *flight,
     void (*state)(ngx_http_binarize_flight_t *));
@@ -30,32 +32,33 @@ static void ngx_http_binarize_flight_on_renew(ngx_event_t *ev);
 
 ngx_int_t
 ngx_http_binarize_flight_join(ngx_http_request_t *r,
-    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_loc_conf_t *conf)
+    ngx_http_binarize_flight_conf_t *conf, u_char *key, u_char *guid,
+    ngx_http_binarize_waiter_t *waiter)
 {
     ngx_http_binarize_flight_t  *flight;
 
-    flight = ngx_http_binarize_flight_find(conf->zone->data, ctx->key);
+    flight = ngx_http_binarize_flight_find(conf->zone->data, key);
 
     if (flight == NULL) {
-        flight = ngx_http_binarize_flight_create(r, ctx, conf);
+        flight = ngx_http_binarize_flight_create(r, conf, key, guid);
         if (flight == NULL) {
             return NGX_ERROR;
         }
 
-        ctx->leader = 1;
+        waiter->leader = 1;
     }
 
-    ctx->flight = flight;
-    ngx_queue_insert_tail(&flight->waiters, &ctx->queue);
+    waiter->flight = flight;
+    ngx_queue_insert_tail(&flight->waiters, &waiter->queue);
     ngx_http_binarize_gauge_add(flight->zone, NGX_HTTP_BINARIZE_G_WAITING, 1);
 
-    if (flight->sleeping && !ngx_http_binarize_flight_patient(ctx)) {
+    if (flight->sleeping && !ngx_http_binarize_flight_patient(waiter)) {
         /* the zone had no room to remember what is pending; soon */
-        ngx_http_binarize_flight_arm(ctx, 1);
+        ngx_http_binarize_flight_arm(waiter, 1);
     }
 
-    if (flight->queued && !ngx_http_binarize_flight_queue(ctx)) {
-        ngx_http_binarize_flight_arm(ctx, 1);
+    if (flight->queued && !ngx_http_binarize_flight_queue(waiter)) {
+        ngx_http_binarize_flight_arm(waiter, 1);
     }
 
     return NGX_OK;
@@ -63,22 +66,22 @@ ngx_http_binarize_flight_join(ngx_http_request_t *r,
 
 
 void
-ngx_http_binarize_flight_leave(ngx_http_binarize_ctx_t *ctx)
+ngx_http_binarize_flight_leave(ngx_http_binarize_waiter_t *waiter)
 {
     ngx_http_binarize_flight_t  *flight;
 
-    flight = ctx->flight;
+    flight = waiter->flight;
 
     if (flight == NULL) {
         return;
     }
 
-    ngx_queue_remove(&ctx->queue);
-    ctx->flight = NULL;
+    ngx_queue_remove(&waiter->queue);
+    waiter->flight = NULL;
     ngx_http_binarize_gauge_add(flight->zone, NGX_HTTP_BINARIZE_G_WAITING, -1);
 
-    if (ctx->deadline.timer_set) {
-        ngx_del_timer(&ctx->deadline);
+    if (waiter->deadline.timer_set) {
+        ngx_del_timer(&waiter->deadline);
     }
 
     ngx_http_binarize_flight_idle(flight);
@@ -86,6 +89,14 @@ ngx_http_binarize_flight_leave(ngx_http_binarize_ctx_t *ctx)
 
 
 void
+ngx_http_binarize_flight_init_process(ngx_http_binarize_zone_t *zone)
+{
+    ngx_rbtree_init(&zone->flights, &zone->sentinel,
+                    ngx_http_binarize_flight_insert_value);
+}
+
+
+static void
 ngx_http_binarize_flight_insert_value(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
 {
@@ -165,7 +176,7 @@ ngx_http_binarize_flight_find(ngx_http_binarize_zone_t *zone, u_char *key)
 
 static ngx_http_binarize_flight_t *
 ngx_http_binarize_flight_create(ngx_http_request_t *r,
-    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_loc_conf_t *conf)
+    ngx_http_binarize_flight_conf_t *conf, u_char *key, u_char *guid)
 {
     ngx_pool_t                  *pool;
     ngx_http_binarize_flight_t  *flight;
@@ -188,8 +199,8 @@ ngx_http_binarize_flight_create(ngx_http_request_t *r,
     flight->conf = conf;
     flight->zone = conf->zone->data;
 
-    ngx_memcpy(flight->key, ctx->key, sizeof(flight->key));
-    ngx_memcpy(flight->guid, ctx->guid, sizeof(flight->guid));
+    ngx_memcpy(flight->key, key, sizeof(flight->key));
+    ngx_memcpy(flight->guid, guid, sizeof(flight->guid));
 
     ngx_queue_init(&flight->waiters);
 
@@ -306,7 +317,7 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
 
     if (entry) {
         ngx_http_binarize_flight_land(flight,
-            ngx_http_binarize_result_of_problem(NGX_HTTP_BINARIZE_INTERNAL,
+            ngx_http_binarize_result_of_problem(BINARIZE_PROBLEM_INTERNAL,
                                                 NULL));
         return;
     }
@@ -330,12 +341,12 @@ ngx_http_binarize_flight_waited(ngx_http_binarize_flight_t *flight)
 }
 
 
-ngx_http_binarize_source_e
+binarize_source_e
 ngx_http_binarize_flight_source(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_source_e hit)
+    binarize_source_e hit)
 {
     return ngx_http_binarize_flight_waited(flight)
-           ? NGX_HTTP_BINARIZE_COLLAPSED : hit;
+           ? BINARIZE_SOURCE_COLLAPSED : hit;
 }
 
 

@@ -22,13 +22,41 @@
 #define _NGX_HTTP_BINARIZE_FLIGHT_H_INCLUDED_
 
 
-#include "ngx_http_binarize.h"
+#include "flight/conf.h"
 #include "budget/budget.h"
 #include "cloud/fetch.h"
 #include "l2/l2.h"
 #include "flight/result.h"
 #include "token/token.h"
 #include "zone/zone.h"
+
+
+typedef struct ngx_http_binarize_flight_s  ngx_http_binarize_flight_t;
+
+
+/* who waits for a landing, embedded, zeroed before */
+typedef struct ngx_http_binarize_waiter_s  ngx_http_binarize_waiter_t;
+
+struct ngx_http_binarize_waiter_s {
+    /* the caller's */
+    ngx_msec_t                         started_ms;
+    ngx_msec_t                         wait_ms;    /* for the task, from then */
+
+    /* the landing; result NULL: no memory */
+    void                             (*handler)(
+                                        ngx_http_binarize_waiter_t *waiter,
+                                        ngx_http_binarize_result_t *result);
+
+    /* set when it has come */
+    binarize_source_e                  source;
+    ngx_uint_t                         cloud_calls;
+
+    /* implementation */
+    ngx_http_binarize_flight_t        *flight;     /* NULL: waits for none */
+    ngx_queue_t                        queue;      /* flight->waiters */
+    ngx_event_t                        deadline;
+    unsigned                           leader:1;   /* has started it */
+};
 
 
 struct ngx_http_binarize_flight_s {
@@ -38,7 +66,7 @@ struct ngx_http_binarize_flight_s {
     u_char                             key[BINARIZE_STORE_KEY_SIZE];
     u_char                             guid[BINARIZE_GUID_SIZE];
     ngx_http_binarize_zone_t          *zone;
-    ngx_http_binarize_loc_conf_t      *conf;
+    ngx_http_binarize_flight_conf_t      *conf;
 
     ngx_queue_t                        waiters;    /* ..._ctx_t */
 
@@ -92,15 +120,16 @@ struct ngx_http_binarize_flight_s {
 
 
 /*
- * Makes the request wait on the flight of ctx->key, which is started if there
- * is none: ngx_http_binarize_resume() is called when it lands, never from
- * inside.  NGX_ERROR: no memory.
+ * Makes the waiter wait on the flight of the id, which is started by r, if
+ * there is none: waiter->handler() is called when it lands, never from inside.
+ * NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_binarize_flight_join(ngx_http_request_t *r,
-    ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_loc_conf_t *conf);
+    ngx_http_binarize_flight_conf_t *conf, u_char *key, u_char *guid,
+    ngx_http_binarize_waiter_t *waiter);
 
 /* the client is gone; the flight goes on */
-void ngx_http_binarize_flight_leave(ngx_http_binarize_ctx_t *ctx);
+void ngx_http_binarize_flight_leave(ngx_http_binarize_waiter_t *waiter);
 
 /* lets all followers look again; on a wake-up */
 void ngx_http_binarize_flight_wake(ngx_http_binarize_zone_t *zone);
@@ -112,12 +141,8 @@ void ngx_http_binarize_flight_wake(ngx_http_binarize_zone_t *zone);
  */
 #define NGX_HTTP_BINARIZE_LEASE_MS  5000
 
-/* of answer/handler.c: answers the request */
-void ngx_http_binarize_resume(ngx_http_binarize_ctx_t *ctx,
-    ngx_http_binarize_result_t *result);
-
-void ngx_http_binarize_flight_insert_value(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+/* before the worker's first flight in that zone */
+void ngx_http_binarize_flight_init_process(ngx_http_binarize_zone_t *zone);
 
 
 #endif /* _NGX_HTTP_BINARIZE_FLIGHT_H_INCLUDED_ */

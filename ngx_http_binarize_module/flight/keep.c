@@ -1,7 +1,6 @@
 
 #include "zone/metrics.h"
 #include "flight/nodes.h"
-#include "answer/purge.h"
 
 
 /* failures that may pass at any time are remembered so long at most */
@@ -40,7 +39,7 @@ static ngx_msec_t ngx_http_binarize_keep_ms(
 static uint32_t ngx_http_binarize_keep_repeat(binarize_store_entry_t *old,
     binarize_store_kind_e kind, binarize_store_meta_t *meta);
 static ngx_uint_t ngx_http_binarize_keep_passing(
-    ngx_http_binarize_problem_e problem);
+    binarize_problem_e problem);
 
 
 /*
@@ -121,7 +120,7 @@ ngx_http_binarize_keep_record(ngx_http_binarize_flight_t *flight,
     copy->result = result;
     copy->handler = handler;
     copy->left = result->png[0];
-    copy->purges = ngx_http_binarize_purge_count(flight->zone, flight->key);
+    copy->purges = ngx_http_binarize_zone_npurges(flight->zone, flight->key);
 
     copy->event.handler = ngx_http_binarize_keep_on_copy;
     copy->event.data = copy;
@@ -209,7 +208,7 @@ ngx_http_binarize_keep_copied(ngx_http_binarize_copy_t *copy)
     result = copy->result;
     zone = flight->zone;
 
-    if (copy->purges != ngx_http_binarize_purge_count(zone, flight->key)) {
+    if (copy->purges != ngx_http_binarize_zone_npurges(zone, flight->key)) {
         return NGX_DECLINED;
     }
 
@@ -271,14 +270,14 @@ ngx_http_binarize_keep_l2(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result)
 {
     binarize_record_t               record;
-    ngx_http_binarize_loc_conf_t   *conf;
+    ngx_http_binarize_flight_conf_t   *conf;
     ngx_http_binarize_redis_body_t  png;
 
     conf = flight->conf;
 
     if (conf->redis == NULL
         || result == NULL
-        || result->problem != NGX_HTTP_BINARIZE_OK)
+        || result->problem != BINARIZE_PROBLEM_NONE)
     {
         return;
     }
@@ -419,7 +418,7 @@ ngx_http_binarize_keep_state(ngx_http_binarize_flight_t *flight,
 
     zone = flight->zone;
 
-    kind = (result->problem == NGX_HTTP_BINARIZE_OK
+    kind = (result->problem == BINARIZE_PROBLEM_NONE
             && result->outcome == BINARIZE_PENDING)
            ? BINARIZE_STORE_PENDING : BINARIZE_STORE_NEGATIVE;
 
@@ -445,7 +444,7 @@ ngx_http_binarize_keep_state(ngx_http_binarize_flight_t *flight,
     }
 
     result->kept = (kind == BINARIZE_STORE_NEGATIVE && rc == BINARIZE_OK
-                    && result->problem == NGX_HTTP_BINARIZE_OK);
+                    && result->problem == BINARIZE_PROBLEM_NONE);
 }
 
 
@@ -455,7 +454,7 @@ ngx_http_binarize_keep_ms(ngx_http_binarize_flight_t *flight,
     uint32_t repeat)
 {
     ngx_msec_t                     ms, max;
-    ngx_http_binarize_loc_conf_t  *conf;
+    ngx_http_binarize_flight_conf_t  *conf;
 
     conf = flight->conf;
 
@@ -489,14 +488,14 @@ ngx_http_binarize_keep_ms(ngx_http_binarize_flight_t *flight,
 /* a failure that may have passed the next moment, and for the next node */
 
 static ngx_uint_t
-ngx_http_binarize_keep_passing(ngx_http_binarize_problem_e problem)
+ngx_http_binarize_keep_passing(binarize_problem_e problem)
 {
     switch (problem) {
 
-    case NGX_HTTP_BINARIZE_OK:
-    case NGX_HTTP_BINARIZE_BAD_DOCUMENT:
-    case NGX_HTTP_BINARIZE_TOO_LARGE:
-    case NGX_HTTP_BINARIZE_NOT_PNG:
+    case BINARIZE_PROBLEM_NONE:
+    case BINARIZE_PROBLEM_BAD_DOCUMENT:
+    case BINARIZE_PROBLEM_TOO_LARGE:
+    case BINARIZE_PROBLEM_NOT_PNG:
         return 0;
 
     default:

@@ -3,9 +3,9 @@
 #include "zone/metrics.h"
 
 
-static void ngx_http_binarize_flight_late(ngx_http_binarize_ctx_t *ctx);
+static void ngx_http_binarize_flight_late(ngx_http_binarize_waiter_t *waiter);
 static void ngx_http_binarize_flight_on_deadline(ngx_event_t *ev);
-static void ngx_http_binarize_flight_answer(ngx_http_binarize_ctx_t *ctx,
+static void ngx_http_binarize_flight_answer(ngx_http_binarize_waiter_t *waiter,
     ngx_http_binarize_result_t *result);
 static void ngx_http_binarize_flight_end(ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_flight_free(ngx_http_binarize_flight_t *flight);
@@ -17,11 +17,11 @@ ngx_uint_t
 ngx_http_binarize_flight_waits(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result)
 {
-    if (result->problem == NGX_HTTP_BINARIZE_OK) {
+    if (result->problem == BINARIZE_PROBLEM_NONE) {
         return result->outcome == BINARIZE_PENDING;
     }
 
-    return result->problem == NGX_HTTP_BINARIZE_BUSY && flight->pending;
+    return result->problem == BINARIZE_PROBLEM_BUSY && flight->pending;
 }
 
 
@@ -30,7 +30,7 @@ ngx_http_binarize_flight_land(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result)
 {
     ngx_queue_t              *q;
-    ngx_http_binarize_ctx_t  *ctx;
+    ngx_http_binarize_waiter_t  *waiter;
 
     /* a request that is answered may start the next flight of the id */
 
@@ -38,9 +38,9 @@ ngx_http_binarize_flight_land(ngx_http_binarize_flight_t *flight,
 
     while (!ngx_queue_empty(&flight->waiters)) {
         q = ngx_queue_head(&flight->waiters);
-        ctx = ngx_queue_data(q, ngx_http_binarize_ctx_t, queue);
+        waiter = ngx_queue_data(q, ngx_http_binarize_waiter_t, queue);
 
-        ngx_http_binarize_flight_answer(ctx, result);
+        ngx_http_binarize_flight_answer(waiter, result);
     }
 
     if (result) {
@@ -81,10 +81,10 @@ ngx_http_binarize_flight_land_pending(ngx_http_binarize_flight_t *flight,
 
 void
 ngx_http_binarize_flight_divide(ngx_http_binarize_flight_t *flight,
-    ngx_uint_t (*stays)(ngx_http_binarize_ctx_t *ctx), ngx_queue_t *others)
+    ngx_uint_t (*stays)(ngx_http_binarize_waiter_t *waiter), ngx_queue_t *others)
 {
     ngx_queue_t              *q, *next;
-    ngx_http_binarize_ctx_t  *ctx;
+    ngx_http_binarize_waiter_t  *waiter;
 
     ngx_queue_init(others);
 
@@ -93,9 +93,9 @@ ngx_http_binarize_flight_divide(ngx_http_binarize_flight_t *flight,
          q = next)
     {
         next = ngx_queue_next(q);
-        ctx = ngx_queue_data(q, ngx_http_binarize_ctx_t, queue);
+        waiter = ngx_queue_data(q, ngx_http_binarize_waiter_t, queue);
 
-        if (!stays(ctx)) {
+        if (!stays(waiter)) {
             ngx_queue_remove(q);
             ngx_queue_insert_tail(others, q);
         }
@@ -110,13 +110,13 @@ ngx_http_binarize_flight_answer_all(ngx_http_binarize_flight_t *flight,
     ngx_queue_t *answered, ngx_http_binarize_result_t *result)
 {
     ngx_queue_t              *q;
-    ngx_http_binarize_ctx_t  *ctx;
+    ngx_http_binarize_waiter_t  *waiter;
 
     while (!ngx_queue_empty(answered)) {
         q = ngx_queue_head(answered);
-        ctx = ngx_queue_data(q, ngx_http_binarize_ctx_t, queue);
+        waiter = ngx_queue_data(q, ngx_http_binarize_waiter_t, queue);
 
-        ngx_http_binarize_flight_answer(ctx, result);
+        ngx_http_binarize_flight_answer(waiter, result);
     }
 
     ngx_http_binarize_flight_idle(flight);
@@ -129,14 +129,14 @@ ngx_http_binarize_flight_answer_all(ngx_http_binarize_flight_t *flight,
  */
 
 static void
-ngx_http_binarize_flight_late(ngx_http_binarize_ctx_t *ctx)
+ngx_http_binarize_flight_late(ngx_http_binarize_waiter_t *waiter)
 {
     ngx_uint_t                       i, calls;
     ngx_http_binarize_flight_t      *flight;
     ngx_http_binarize_result_t      *result;
     ngx_http_binarize_shm_flight_t  *sf;
 
-    flight = ctx->flight;
+    flight = waiter->flight;
     calls = 0;
 
     if (flight->following) {
@@ -163,7 +163,7 @@ ngx_http_binarize_flight_late(ngx_http_binarize_ctx_t *ctx)
                                       ngx_queue_head(&flight->waiters)
                                       == ngx_queue_last(&flight->waiters));
 
-    ngx_http_binarize_flight_answer(ctx, result);
+    ngx_http_binarize_flight_answer(waiter, result);
 
     if (result) {
         ngx_http_binarize_result_release(result);
@@ -176,18 +176,18 @@ ngx_http_binarize_flight_late(ngx_http_binarize_ctx_t *ctx)
 /* 1 if the request waits on; arms its deadline */
 
 ngx_uint_t
-ngx_http_binarize_flight_patient(ngx_http_binarize_ctx_t *ctx)
+ngx_http_binarize_flight_patient(ngx_http_binarize_waiter_t *waiter)
 {
     ngx_msec_int_t  left_ms;
 
-    left_ms = (ngx_msec_int_t) (ctx->started_ms + ctx->wait_ms
+    left_ms = (ngx_msec_int_t) (waiter->started_ms + waiter->wait_ms
                                 - ngx_current_msec);
     if (left_ms <= 0) {
         return 0;
     }
 
-    if (!ctx->deadline.timer_set) {
-        ngx_http_binarize_flight_arm(ctx, (ngx_msec_t) left_ms);
+    if (!waiter->deadline.timer_set) {
+        ngx_http_binarize_flight_arm(waiter, (ngx_msec_t) left_ms);
     }
 
     return 1;
@@ -195,13 +195,13 @@ ngx_http_binarize_flight_patient(ngx_http_binarize_ctx_t *ctx)
 
 
 void
-ngx_http_binarize_flight_arm(ngx_http_binarize_ctx_t *ctx, ngx_msec_t ms)
+ngx_http_binarize_flight_arm(ngx_http_binarize_waiter_t *waiter, ngx_msec_t ms)
 {
-    ctx->deadline.handler = ngx_http_binarize_flight_on_deadline;
-    ctx->deadline.data = ctx;
-    ctx->deadline.log = ngx_cycle->log;
+    waiter->deadline.handler = ngx_http_binarize_flight_on_deadline;
+    waiter->deadline.data = waiter;
+    waiter->deadline.log = ngx_cycle->log;
 
-    ngx_add_timer(&ctx->deadline, ms);
+    ngx_add_timer(&waiter->deadline, ms);
 }
 
 
@@ -213,14 +213,14 @@ ngx_http_binarize_flight_arm(ngx_http_binarize_ctx_t *ctx, ngx_msec_t ms)
 static void
 ngx_http_binarize_flight_on_deadline(ngx_event_t *ev)
 {
-    ngx_http_binarize_ctx_t     *ctx;
+    ngx_http_binarize_waiter_t     *waiter;
     ngx_http_binarize_flight_t  *flight;
 
-    ctx = ev->data;
-    flight = ctx->flight;
+    waiter = ev->data;
+    flight = waiter->flight;
 
     if (flight->queued) {
-        ngx_http_binarize_flight_late(ctx);
+        ngx_http_binarize_flight_late(waiter);
         return;
     }
 
@@ -228,7 +228,7 @@ ngx_http_binarize_flight_on_deadline(ngx_event_t *ev)
         return;
     }
 
-    ngx_http_binarize_flight_answer(ctx, flight->pending);
+    ngx_http_binarize_flight_answer(waiter, flight->pending);
     ngx_http_binarize_flight_idle(flight);
 }
 
@@ -260,35 +260,35 @@ ngx_http_binarize_flight_idle(ngx_http_binarize_flight_t *flight)
 
 
 static void
-ngx_http_binarize_flight_answer(ngx_http_binarize_ctx_t *ctx,
+ngx_http_binarize_flight_answer(ngx_http_binarize_waiter_t *waiter,
     ngx_http_binarize_result_t *result)
 {
     ngx_http_binarize_flight_t  *flight;
 
-    flight = ctx->flight;
+    flight = waiter->flight;
 
-    ctx->flight = NULL;
-    ngx_queue_remove(&ctx->queue);
+    waiter->flight = NULL;
+    ngx_queue_remove(&waiter->queue);
     ngx_http_binarize_gauge_add(flight->zone, NGX_HTTP_BINARIZE_G_WAITING, -1);
 
-    if (ctx->deadline.timer_set) {
-        ngx_del_timer(&ctx->deadline);
+    if (waiter->deadline.timer_set) {
+        ngx_del_timer(&waiter->deadline);
     }
 
     if (result) {
-        ctx->source = result->source;
+        waiter->source = result->source;
 
-        if (ctx->leader) {
-            ctx->cloud_calls = flight->tries;
+        if (waiter->leader) {
+            waiter->cloud_calls = flight->tries;
 
-        } else if (ctx->source == NGX_HTTP_BINARIZE_MISS
-                   || ctx->source == NGX_HTTP_BINARIZE_BYPASS)
+        } else if (waiter->source == BINARIZE_SOURCE_MISS
+                   || waiter->source == BINARIZE_SOURCE_BYPASS)
         {
-            ctx->source = NGX_HTTP_BINARIZE_COLLAPSED;
+            waiter->source = BINARIZE_SOURCE_COLLAPSED;
         }
     }
 
-    ngx_http_binarize_resume(ctx, result);
+    waiter->handler(waiter, result);
 }
 
 

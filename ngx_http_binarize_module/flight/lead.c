@@ -1,7 +1,6 @@
 
-#include "zone/metrics.h"
+#include "flight/metrics.h"
 #include "flight/nodes.h"
-#include "answer/purge.h"
 
 
 /* a cloud's 429 or 503 without Retry-After, seconds */
@@ -21,6 +20,10 @@ static void ngx_http_binarize_lead_no_turn(ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_lead_on_turn(void *data);
 static void ngx_http_binarize_lead_on_revised(void *data);
 static void ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight);
+static ngx_int_t ngx_http_binarize_lead_try_again(
+    ngx_http_binarize_fetch_t *fetch);
+static void ngx_http_binarize_lead_not_tried(
+    ngx_http_binarize_fetch_t *fetch);
 static void ngx_http_binarize_lead_on_fetch(
     ngx_http_binarize_fetch_t *fetch);
 static ngx_uint_t ngx_http_binarize_lead_retry(
@@ -34,9 +37,9 @@ static void ngx_http_binarize_lead_done(ngx_http_binarize_flight_t *flight,
 static void ngx_http_binarize_lead_give_up(
     ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_problem_e problem, ngx_uint_t status,
+    binarize_problem_e problem, ngx_uint_t status,
     time_t retry_after_s);
-static ngx_http_binarize_source_e ngx_http_binarize_lead_source(
+static binarize_source_e ngx_http_binarize_lead_source(
     ngx_http_binarize_flight_t *flight);
 static ngx_int_t ngx_http_binarize_lead_eval_headers(ngx_http_request_t *r,
     ngx_http_binarize_flight_t *flight);
@@ -50,7 +53,7 @@ static ngx_str_t  ngx_http_binarize_lead_accept =
 void
 ngx_http_binarize_lead(ngx_http_binarize_flight_t *flight)
 {
-    ngx_http_binarize_loc_conf_t  *conf;
+    ngx_http_binarize_flight_conf_t  *conf;
 
     conf = flight->conf;
 
@@ -67,12 +70,12 @@ ngx_http_binarize_lead(ngx_http_binarize_flight_t *flight)
     if (conf->redis && !flight->looked_up) {
 
         flight->looked_up = 1;
-        flight->purges = ngx_http_binarize_purge_count(flight->zone,
+        flight->purges = ngx_http_binarize_zone_npurges(flight->zone,
                                                        flight->key);
         flight->redis_us = ngx_http_binarize_metric_clock_us();
 
         if (ngx_http_binarize_l2_get(conf->redis, &conf->ns, flight->guid,
-                                     conf->max_size,
+                                     conf->cloud.max_size,
                                      ngx_http_binarize_lead_on_l2, flight)
             != NULL)
         {
@@ -111,7 +114,7 @@ ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
     }
 
     if (flight->purges
-        != ngx_http_binarize_purge_count(flight->zone, flight->key))
+        != ngx_http_binarize_zone_npurges(flight->zone, flight->key))
     {
         /* it may have been read before it was purged */
 
@@ -124,12 +127,12 @@ ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
 
     result = ngx_http_binarize_result_of_record(record, owner);
     if (result == NULL) {
-        ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0, 0);
+        ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_INTERNAL, 0, 0);
         return;
     }
 
     result->source = ngx_http_binarize_flight_source(flight,
-                                                     NGX_HTTP_BINARIZE_REDIS);
+                                                     BINARIZE_SOURCE_REDIS);
 
     if (ttl_ms > 0) {
         result->expires_ms = ngx_current_msec + ttl_ms;
@@ -161,7 +164,7 @@ ngx_http_binarize_lead_get_token(ngx_http_binarize_flight_t *flight)
 {
     time_t                       retry_after_s;
     ngx_int_t                    rc;
-    ngx_http_binarize_problem_e  problem;
+    binarize_problem_e  problem;
 
     /* for somebody, and by a worker that may still make calls */
 
@@ -266,7 +269,7 @@ ngx_http_binarize_lead_no_turn(ngx_http_binarize_flight_t *flight)
     retry_after_s = ((ngx_msec_int_t) (flight->retry_ms - ngx_current_msec)
                      + 999) / 1000;
 
-    ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_BUDGET, 0,
+    ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_BUDGET, 0,
                                 ngx_max(retry_after_s, 1));
 }
 
@@ -310,10 +313,10 @@ ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight)
     ngx_int_t                   rc;
     ngx_http_binarize_fetch_t  *fetch;
 
-    fetch = ngx_http_binarize_fetch_create(flight->conf);
+    fetch = ngx_http_binarize_fetch_create(&flight->conf->cloud);
     if (fetch == NULL) {
         ngx_http_binarize_token_drop(&flight->bearer);
-        ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0, 0);
+        ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_INTERNAL, 0, 0);
         return;
     }
 
@@ -324,7 +327,8 @@ ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight)
     fetch->headers = flight->headers;
     fetch->host = flight->host;
     fetch->ssl_name = flight->ssl_name;
-    fetch->turn = &flight->turn;
+    fetch->try_again = ngx_http_binarize_lead_try_again;
+    fetch->not_tried = ngx_http_binarize_lead_not_tried;
     fetch->max_tries = flight->max_tries;
     fetch->fresh = (flight->max_tries != 0);
     fetch->done = ngx_http_binarize_lead_on_fetch;
@@ -341,7 +345,7 @@ ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight)
     ngx_http_binarize_token_drop(&flight->bearer);
 
     if (rc != NGX_OK) {
-        ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0, 0);
+        ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_INTERNAL, 0, 0);
         return;
     }
 
@@ -354,6 +358,30 @@ ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight)
 }
 
 
+/* each try is one more of the budget */
+
+static ngx_int_t
+ngx_http_binarize_lead_try_again(ngx_http_binarize_fetch_t *fetch)
+{
+    ngx_http_binarize_flight_t  *flight;
+
+    flight = fetch->data;
+
+    return ngx_http_binarize_budget_again(&flight->turn);
+}
+
+
+static void
+ngx_http_binarize_lead_not_tried(ngx_http_binarize_fetch_t *fetch)
+{
+    ngx_http_binarize_flight_t  *flight;
+
+    flight = fetch->data;
+
+    ngx_http_binarize_budget_not_again(&flight->turn);
+}
+
+
 static void
 ngx_http_binarize_lead_on_fetch(ngx_http_binarize_fetch_t *fetch)
 {
@@ -363,7 +391,7 @@ ngx_http_binarize_lead_on_fetch(ngx_http_binarize_fetch_t *fetch)
     flight = fetch->data;
     flight->tries += fetch->tries;
 
-    ngx_http_binarize_metric_fetch(flight->conf, fetch);
+    ngx_http_binarize_flight_count(flight, fetch);
 
     ngx_http_binarize_budget_release(&flight->turn, fetch->tries != 0);
 
@@ -377,7 +405,7 @@ ngx_http_binarize_lead_on_fetch(ngx_http_binarize_fetch_t *fetch)
                                          flight->bearer.generation);
     }
 
-    if (fetch->problem == NGX_HTTP_BINARIZE_OK) {
+    if (fetch->problem == BINARIZE_PROBLEM_NONE) {
         ngx_http_binarize_lead_on_result(flight, fetch);
         return;
     }
@@ -389,7 +417,7 @@ ngx_http_binarize_lead_on_fetch(ngx_http_binarize_fetch_t *fetch)
 
     retry_after_s = fetch->retry_after_s;
 
-    if (fetch->problem == NGX_HTTP_BINARIZE_BUSY && retry_after_s < 0) {
+    if (fetch->problem == BINARIZE_PROBLEM_BUSY && retry_after_s < 0) {
         retry_after_s = NGX_HTTP_BINARIZE_BUSY_S;
     }
 
@@ -415,7 +443,7 @@ ngx_http_binarize_lead_retry(ngx_http_binarize_flight_t *flight,
 
     if (fetch->tries_left) {
         flight->max_tries = fetch->tries_left;
-        timeout_ms = flight->conf->upstream.next_upstream_timeout;
+        timeout_ms = flight->conf->cloud.upstream.next_upstream_timeout;
 
         return timeout_ms == 0
                || ngx_current_msec - flight->called_ms < timeout_ms;
@@ -442,7 +470,7 @@ ngx_http_binarize_lead_on_result(ngx_http_binarize_flight_t *flight,
 
     result = ngx_http_binarize_result_of_fetch(fetch);
     if (result == NULL) {
-        ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0, 0);
+        ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_INTERNAL, 0, 0);
         return;
     }
 
@@ -461,7 +489,7 @@ ngx_http_binarize_lead_on_result(ngx_http_binarize_flight_t *flight,
         result = ngx_http_binarize_keep_blob(flight, fetch, result);
 
         if (result == NULL) {
-            ngx_http_binarize_lead_fail(flight, NGX_HTTP_BINARIZE_INTERNAL, 0,
+            ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_INTERNAL, 0,
                                         0);
             return;
         }
@@ -523,7 +551,7 @@ ngx_http_binarize_lead_give_up(ngx_http_binarize_flight_t *flight)
 
 static void
 ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_problem_e problem, ngx_uint_t status,
+    binarize_problem_e problem, ngx_uint_t status,
     time_t retry_after_s)
 {
     ngx_http_binarize_result_t  *result;
@@ -537,10 +565,10 @@ ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
 
         /* of a turn others may have more luck, or patience */
 
-        if (problem != NGX_HTTP_BINARIZE_BUDGET) {
+        if (problem != BINARIZE_PROBLEM_BUDGET) {
             ngx_http_binarize_keep_answer(flight, result,
                                           BINARIZE_STORE_NEGATIVE,
-                                          problem == NGX_HTTP_BINARIZE_BUSY
+                                          problem == BINARIZE_PROBLEM_BUSY
                                           ? retry_after_s : 0);
         }
     }
@@ -556,11 +584,11 @@ ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
 }
 
 
-static ngx_http_binarize_source_e
+static binarize_source_e
 ngx_http_binarize_lead_source(ngx_http_binarize_flight_t *flight)
 {
     return (flight->conf->l1 || flight->conf->redis)
-           ? NGX_HTTP_BINARIZE_MISS : NGX_HTTP_BINARIZE_BYPASS;
+           ? BINARIZE_SOURCE_MISS : BINARIZE_SOURCE_BYPASS;
 }
 
 
@@ -570,15 +598,15 @@ ngx_int_t
 ngx_http_binarize_lead_eval(ngx_http_request_t *r,
     ngx_http_binarize_flight_t *flight)
 {
-    ngx_http_binarize_loc_conf_t  *conf;
+    ngx_http_binarize_flight_conf_t  *conf;
 #if (NGX_HTTP_SSL)
     ngx_str_t                      name;
 #endif
 
     conf = flight->conf;
 
-    flight->host = conf->target->authority;
-    flight->ssl_name = conf->target->host;
+    flight->host = conf->cloud.target->authority;
+    flight->ssl_name = conf->cloud.target->host;
     flight->headers = ngx_http_binarize_lead_accept;
 
     if (conf->headers
@@ -589,8 +617,8 @@ ngx_http_binarize_lead_eval(ngx_http_request_t *r,
 
 #if (NGX_HTTP_SSL)
 
-    if (conf->upstream.ssl_name) {
-        if (ngx_http_complex_value(r, conf->upstream.ssl_name, &name)
+    if (conf->cloud.upstream.ssl_name) {
+        if (ngx_http_complex_value(r, conf->cloud.upstream.ssl_name, &name)
             != NGX_OK)
         {
             return NGX_ERROR;

@@ -91,8 +91,8 @@ ngx_uint_t ngx_http_binarize_flight_has_followers(
  * The source of what was found, not fetched: a hit, unless the flight had
  * waited, so that it was fetched for it, too.
  */
-ngx_http_binarize_source_e ngx_http_binarize_flight_source(
-    ngx_http_binarize_flight_t *flight, ngx_http_binarize_source_e hit);
+binarize_source_e ngx_http_binarize_flight_source(
+    ngx_http_binarize_flight_t *flight, binarize_source_e hit);
 
 /* 1 if the result is none yet: who has time left waits on */
 ngx_uint_t ngx_http_binarize_flight_waits(ngx_http_binarize_flight_t *flight,

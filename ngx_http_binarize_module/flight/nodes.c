@@ -1,7 +1,6 @@
 
 #include "zone/metrics.h"
 #include "flight/nodes.h"
-#include "answer/purge.h"
 #include "core/state.h"
 
 
@@ -60,7 +59,7 @@ static void ngx_http_binarize_nodes_on_told(void *data, ngx_int_t rc,
 void
 ngx_http_binarize_nodes_ask(ngx_http_binarize_flight_t *flight)
 {
-    ngx_http_binarize_loc_conf_t  *conf;
+    ngx_http_binarize_flight_conf_t  *conf;
 
     conf = flight->conf;
 
@@ -247,7 +246,7 @@ static void
 ngx_http_binarize_nodes_state_key(ngx_http_binarize_flight_t *flight,
     ngx_str_t *key, ngx_str_t *result)
 {
-    ngx_http_binarize_loc_conf_t  *conf;
+    ngx_http_binarize_flight_conf_t  *conf;
 
     conf = flight->conf;
 
@@ -409,7 +408,7 @@ ngx_http_binarize_nodes_read_state(ngx_http_binarize_flight_t *flight)
         && binarize_state_read((u_char *) flight->state_reply->str,
                                flight->state_reply->len, &state)
            == BINARIZE_OK
-        && state.problem < NGX_HTTP_BINARIZE_INTERNAL)
+        && state.problem < BINARIZE_PROBLEM_INTERNAL)
     {
         flight->state_repeat = state.repeat;
 
@@ -437,7 +436,7 @@ ngx_http_binarize_nodes_wait(ngx_http_binarize_flight_t *flight)
 {
     ngx_http_binarize_main_conf_t  *bmcf;
 
-    bmcf = flight->conf->main_conf;
+    bmcf = flight->conf->main;
 
     /* the call is another node's to make */
 
@@ -608,7 +607,8 @@ ngx_http_binarize_nodes_wake(ngx_http_binarize_main_conf_t *bmcf)
 
 ngx_int_t
 ngx_http_binarize_nodes_init_process(ngx_cycle_t *cycle,
-    ngx_http_binarize_main_conf_t *bmcf)
+    ngx_http_binarize_main_conf_t *bmcf,
+    ngx_http_binarize_l2_purged_pt on_purge)
 {
     ngx_uint_t                   i;
     ngx_http_binarize_redis_t  **rp;
@@ -618,8 +618,7 @@ ngx_http_binarize_nodes_init_process(ngx_cycle_t *cycle,
     for (i = 0; i < bmcf->redises.nelts; i++) {
         if (ngx_http_binarize_l2_listen(rp[i],
                                         ngx_http_binarize_nodes_on_landing,
-                                        ngx_http_binarize_purge_on_message,
-                                        bmcf)
+                                        on_purge, bmcf)
             != NGX_OK)
         {
             return NGX_ERROR;

@@ -37,9 +37,13 @@ void ngx_http_binarize_nodes_release(ngx_http_binarize_flight_t *flight);
 /* all flights that wait for another node look */
 void ngx_http_binarize_nodes_wake(ngx_http_binarize_main_conf_t *bmcf);
 
-/* listens to the other nodes; in init_process, after Redis' own */
+/*
+ * Listens to the other nodes; in init_process, after Redis' own.
+ * on_purge(bmcf, ...) is called when one has purged.
+ */
 ngx_int_t ngx_http_binarize_nodes_init_process(ngx_cycle_t *cycle,
-    ngx_http_binarize_main_conf_t *bmcf);
+    ngx_http_binarize_main_conf_t *bmcf,
+    ngx_http_binarize_l2_purged_pt on_purge);
 
 
 /* lead.c: goes on without the other nodes */

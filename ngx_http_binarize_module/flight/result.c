@@ -145,7 +145,7 @@ ngx_http_binarize_result_of_entry_locked(ngx_http_binarize_zone_t *zone,
     if (ngx_http_binarize_result_gather_doc(zone, entry, pool, &result->doc)
         != NGX_OK)
     {
-        result->problem = NGX_HTTP_BINARIZE_INTERNAL;
+        result->problem = BINARIZE_PROBLEM_INTERNAL;
     }
 
     return result;
@@ -352,7 +352,7 @@ ngx_http_binarize_result_unmap(ngx_http_binarize_result_t *result)
 
 
 ngx_http_binarize_result_t *
-ngx_http_binarize_result_of_problem(ngx_http_binarize_problem_e problem,
+ngx_http_binarize_result_of_problem(binarize_problem_e problem,
     ngx_pool_t *pool)
 {
     ngx_http_binarize_result_t  *result;
@@ -387,19 +387,19 @@ ngx_http_binarize_result_meta(ngx_http_binarize_result_t *result,
 }
 
 
-ngx_http_binarize_source_e
+binarize_source_e
 ngx_http_binarize_result_hit(ngx_http_binarize_result_t *result)
 {
-    if (result->problem == NGX_HTTP_BINARIZE_OK) {
+    if (result->problem == BINARIZE_PROBLEM_NONE) {
 
         if (result->outcome == BINARIZE_RESULT) {
-            return NGX_HTTP_BINARIZE_L1;
+            return BINARIZE_SOURCE_L1;
         }
 
         if (result->outcome == BINARIZE_PENDING) {
-            return NGX_HTTP_BINARIZE_PENDING;
+            return BINARIZE_SOURCE_PENDING;
         }
     }
 
-    return NGX_HTTP_BINARIZE_NEGATIVE;
+    return BINARIZE_SOURCE_NEGATIVE;
 }

@@ -10,6 +10,44 @@
 #include "core/state.h"
 
 
+typedef struct ngx_http_binarize_result_s  ngx_http_binarize_result_t;
+
+
+/*
+ * What a request is answered with.  Shared by all requests a flight answers,
+ * by reference count; release() gives back what the spans point into.
+ */
+struct ngx_http_binarize_result_s {
+    ngx_uint_t                     refs;
+
+    binarize_problem_e    problem;    /* _OK: a document */
+    binarize_outcome_e             outcome;
+    binarize_task_status_e         task_status;
+    binarize_source_e     source;
+    uint64_t                       expires_ms; /* ngx_current_msec; 0: never */
+
+    ngx_str_t                      doc;        /* payload emptied */
+    size_t                         payload_offset;
+    binarize_span_t               *png;        /* its pieces, in order */
+    ngx_uint_t                     npieces;
+    size_t                         png_size;
+    u_char                         etag[BINARIZE_ETAG_SIZE];
+    u_char                         json_etag[BINARIZE_ETAG_SIZE];
+    time_t                         stored;
+
+    time_t                         retry_after_s;
+    ngx_uint_t                     status;     /* the cloud's, 0: none */
+
+    unsigned                       unpadded:1;
+    unsigned                       kept:1;     /* in L1 or Redis */
+
+    ngx_pool_t                    *pool;       /* its own, or NULL */
+    void                         (*release)(ngx_http_binarize_result_t *result);
+    void                          *owner;
+    void                          *owned;
+};
+
+
 /*
  * Each returns a result with one reference, the caller's, or NULL if there is
  * no memory; what it was to take over is freed then too.
@@ -44,7 +82,7 @@ ngx_http_binarize_zone_t *ngx_http_binarize_result_entry(
 
 /* a problem, in pool, or if NULL in a pool of its own */
 ngx_http_binarize_result_t *ngx_http_binarize_result_of_problem(
-    ngx_http_binarize_problem_e problem, ngx_pool_t *pool);
+    binarize_problem_e problem, ngx_pool_t *pool);
 
 void ngx_http_binarize_result_release(ngx_http_binarize_result_t *result);
 
@@ -53,14 +91,14 @@ void ngx_http_binarize_result_release(ngx_http_binarize_result_t *result);
     ((uint16_t) ((problem) | ((unpadded) << 5) | ((status) << 6)))
 
 #define ngx_http_binarize_flags_problem(flags)                                \
-    ((ngx_http_binarize_problem_e) ((flags) & 0x1f))
+    ((binarize_problem_e) ((flags) & 0x1f))
 
 /* what the zone keeps of it */
 void ngx_http_binarize_result_meta(ngx_http_binarize_result_t *result,
     binarize_store_meta_t *meta);
 
 /* the source of a request answered by what the zone had: a hit of its kind */
-ngx_http_binarize_source_e ngx_http_binarize_result_hit(
+binarize_source_e ngx_http_binarize_result_hit(
     ngx_http_binarize_result_t *result);
 
 

@@ -12,7 +12,7 @@ ngx_http_binarize_flight_patient_until(ngx_http_binarize_flight_t *flight)
 {
     uint64_t                  until_ms;
     ngx_queue_t              *q;
-    ngx_http_binarize_ctx_t  *ctx;
+    ngx_http_binarize_waiter_t  *waiter;
 
     until_ms = 0;
 
@@ -20,8 +20,8 @@ ngx_http_binarize_flight_patient_until(ngx_http_binarize_flight_t *flight)
          q != ngx_queue_sentinel(&flight->waiters);
          q = ngx_queue_next(q))
     {
-        ctx = ngx_queue_data(q, ngx_http_binarize_ctx_t, queue);
-        until_ms = ngx_max(until_ms, ctx->started_ms + ctx->wait_ms);
+        waiter = ngx_queue_data(q, ngx_http_binarize_waiter_t, queue);
+        until_ms = ngx_max(until_ms, waiter->started_ms + waiter->wait_ms);
     }
 
     return until_ms;
@@ -123,19 +123,19 @@ ngx_http_binarize_flight_show_turn(ngx_http_binarize_flight_t *flight)
 /* 1 if the request can wait for the flight's turn; arms its deadline */
 
 ngx_uint_t
-ngx_http_binarize_flight_queue(ngx_http_binarize_ctx_t *ctx)
+ngx_http_binarize_flight_queue(ngx_http_binarize_waiter_t *waiter)
 {
     ngx_http_binarize_flight_t  *flight;
 
-    flight = ctx->flight;
+    flight = waiter->flight;
 
     if (flight->leading && flight->turn.soon) {
-        (void) ngx_http_binarize_flight_patient(ctx);
+        (void) ngx_http_binarize_flight_patient(waiter);
         return 1;
     }
 
-    return ctx->started_ms + ctx->wait_ms >= flight->due_ms
-           && ngx_http_binarize_flight_patient(ctx);
+    return waiter->started_ms + waiter->wait_ms >= flight->due_ms
+           && ngx_http_binarize_flight_patient(waiter);
 }
 
 
@@ -161,7 +161,7 @@ ngx_http_binarize_flight_no_turn(ngx_http_binarize_flight_t *flight,
         return flight->pending;
     }
 
-    result = ngx_http_binarize_result_of_problem(NGX_HTTP_BINARIZE_BUDGET,
+    result = ngx_http_binarize_result_of_problem(BINARIZE_PROBLEM_BUDGET,
                                                  NULL);
     if (result == NULL) {
         return NULL;
@@ -171,7 +171,7 @@ ngx_http_binarize_flight_no_turn(ngx_http_binarize_flight_t *flight,
 
     result->retry_after_s = ngx_max(s, 1);
     result->source = (flight->conf->l1 || flight->conf->redis)
-                     ? NGX_HTTP_BINARIZE_MISS : NGX_HTTP_BINARIZE_BYPASS;
+                     ? BINARIZE_SOURCE_MISS : BINARIZE_SOURCE_BYPASS;
 
     return result;
 }

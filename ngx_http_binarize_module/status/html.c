@@ -117,7 +117,7 @@ ngx_http_binarize_html_attention(ngx_http_binarize_page_t *page, ngx_uint_t z)
                 "(UTC) begins.</p>\n", token->credential, token->quota);
         }
 
-        if (token->next_try_s == 0 || token->problem == NGX_HTTP_BINARIZE_OK) {
+        if (token->next_try_s == 0 || token->problem == BINARIZE_PROBLEM_NONE) {
             continue;
         }
 
@@ -125,7 +125,7 @@ ngx_http_binarize_html_attention(ngx_http_binarize_page_t *page, ngx_uint_t z)
         ngx_http_binarize_page_printf(page,
             "<p class=\"bad\">Credential %ui: the last call for a token "
             "failed (%s), the next try is in %uL s. %s</p>\n",
-            token->credential, ngx_http_binarize_problem_name(token->problem),
+            token->credential, binarize_problem_name(token->problem),
             token->next_try_s,
             token->expires_s ? "The token there is still works."
                              : "There is no token: the cloud is not asked.");
@@ -220,10 +220,10 @@ static void
 ngx_http_binarize_html_requests(ngx_http_binarize_page_t *page,
     ngx_http_binarize_snapshot_t *snapshot)
 {
-    uint64_t    n[NGX_HTTP_BINARIZE_SOURCES], total;
+    uint64_t    n[BINARIZE_SOURCES], total;
     ngx_uint_t  i, k, s;
 
-    /* by ngx_http_binarize_source_e */
+    /* by binarize_source_e */
 
     static const char  *texts[] = {
         "refused as wrong, or the client left",
@@ -241,7 +241,7 @@ ngx_http_binarize_html_requests(ngx_http_binarize_page_t *page,
 
     for (i = 0; i < NGX_HTTP_BINARIZE_NAMESPACES; i++) {
         for (k = 0; k < NGX_HTTP_BINARIZE_FORMATS; k++) {
-            for (s = 0; s < NGX_HTTP_BINARIZE_SOURCES; s++) {
+            for (s = 0; s < BINARIZE_SOURCES; s++) {
                 n[s] += ngx_http_binarize_requests(snapshot, i, k, s);
                 total += ngx_http_binarize_requests(snapshot, i, k, s);
             }
@@ -252,14 +252,14 @@ ngx_http_binarize_html_requests(ngx_http_binarize_page_t *page,
         "<h3>Requests</h3>\n<table>\n"
         "<tr><th>all<td class=\"n\">%uL<td class=\"n\">\n", total);
 
-    for (s = 1; s <= NGX_HTTP_BINARIZE_SOURCES; s++) {
-        i = s % NGX_HTTP_BINARIZE_SOURCES;
+    for (s = 1; s <= BINARIZE_SOURCES; s++) {
+        i = s % BINARIZE_SOURCES;
 
         if (n[i]) {
             ngx_http_binarize_page_printf(page,
                 "<tr><th>%s<td class=\"n\">%uL<td class=\"n\">%uL.%uL %%"
                 "<td>%s\n",
-                ngx_http_binarize_source_name(i), n[i], n[i] * 100 / total,
+                binarize_source_name(i), n[i], n[i] * 100 / total,
                 n[i] * 1000 / total % 10, texts[i]);
         }
     }

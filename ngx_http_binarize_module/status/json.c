@@ -101,9 +101,9 @@ ngx_http_binarize_json_requests(ngx_http_binarize_page_t *page,
             ngx_http_binarize_page_printf(page, "%s\"%s\":{", k ? "," : "",
                                           ngx_http_binarize_format_name(k));
 
-            for (s = 0; s < NGX_HTTP_BINARIZE_SOURCES; s++) {
+            for (s = 0; s < BINARIZE_SOURCES; s++) {
                 ngx_http_binarize_page_printf(page, "%s\"%s\":%uL",
-                             s ? "," : "", ngx_http_binarize_source_name(s),
+                             s ? "," : "", binarize_source_name(s),
                              ngx_http_binarize_requests(snapshot, i, k, s));
             }
 

@@ -89,7 +89,7 @@ ngx_http_binarize_prometheus_requests(ngx_http_binarize_page_t *page)
             }
 
             for (k = 0; k < NGX_HTTP_BINARIZE_FORMATS; k++) {
-                for (s = 0; s < NGX_HTTP_BINARIZE_SOURCES; s++) {
+                for (s = 0; s < BINARIZE_SOURCES; s++) {
                     n = ngx_http_binarize_requests(snapshot, i, k, s);
 
                     if (n == 0 && s && k == BINARIZE_FORMAT_NONE) {
@@ -101,7 +101,7 @@ ngx_http_binarize_prometheus_requests(ngx_http_binarize_page_t *page)
                         "format=\"%s\",cache=\"%s\"} %uL\n",
                         &page->names[z].label, ns,
                         ngx_http_binarize_format_name(k),
-                        ngx_http_binarize_source_name(s), n);
+                        binarize_source_name(s), n);
                 }
             }
         }

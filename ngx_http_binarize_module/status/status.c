@@ -49,12 +49,10 @@ static ngx_str_t  ngx_http_binarize_status_types[] = {
 
 
 ngx_int_t
-ngx_http_binarize_status_handler(ngx_http_request_t *r)
+ngx_http_binarize_status_handler(ngx_http_request_t *r, ngx_uint_t format)
 {
-    ngx_int_t                      rc;
-    ngx_uint_t                     format;
-    ngx_http_binarize_page_t       page;
-    ngx_http_binarize_loc_conf_t  *conf;
+    ngx_int_t                 rc;
+    ngx_http_binarize_page_t  page;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
 
@@ -71,9 +69,6 @@ ngx_http_binarize_status_handler(ngx_http_request_t *r)
     if (rc != NGX_OK) {
         return rc;
     }
-
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_binarize_module);
-    format = conf->status;
 
     if (format == NGX_HTTP_BINARIZE_STATUS_AUTO) {
         format = ngx_http_binarize_status_format(r);
@@ -345,7 +340,7 @@ ngx_http_binarize_status_token(ngx_http_binarize_token_t *token,
 
     if (next_try_ms > ngx_current_msec) {
         st->next_try_s = (next_try_ms - ngx_current_msec + 999) / 1000;
-        st->problem = ngx_min(shm[i].problem, NGX_HTTP_BINARIZE_INTERNAL);
+        st->problem = ngx_min(shm[i].problem, BINARIZE_PROBLEM_INTERNAL);
     }
 }
 
@@ -425,7 +420,7 @@ ngx_http_binarize_namespace_name(ngx_http_binarize_snapshot_t *snapshot,
     }
 
     for (k = 0; k < NGX_HTTP_BINARIZE_FORMATS; k++) {
-        for (s = 0; s < NGX_HTTP_BINARIZE_SOURCES; s++) {
+        for (s = 0; s < BINARIZE_SOURCES; s++) {
             if (ngx_http_binarize_requests(snapshot, i, k, s)) {
                 return snapshot->namespaces[i];
             }
@@ -442,7 +437,7 @@ ngx_http_binarize_requests(ngx_http_binarize_snapshot_t *snapshot,
 {
     return snapshot->cells[NGX_HTTP_BINARIZE_M_REQUESTS
                            + (ns * NGX_HTTP_BINARIZE_FORMATS + format)
-                             * NGX_HTTP_BINARIZE_SOURCES + source];
+                             * BINARIZE_SOURCES + source];
 }
 
 

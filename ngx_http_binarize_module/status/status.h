@@ -3,7 +3,7 @@
 #define _NGX_HTTP_BINARIZE_STATUS_H_INCLUDED_
 
 
-#include "ngx_http_binarize.h"
+#include "flight/conf.h"
 #include "zone/metrics.h"
 
 
@@ -100,7 +100,8 @@ void ngx_http_binarize_page_json(ngx_http_binarize_page_t *page);
 /* what a person wants to know, without a script */
 void ngx_http_binarize_page_html(ngx_http_binarize_page_t *page);
 
-ngx_int_t ngx_http_binarize_status_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_binarize_status_handler(ngx_http_request_t *r,
+    ngx_uint_t format);
 
 
 #endif /* _NGX_HTTP_BINARIZE_STATUS_H_INCLUDED_ */

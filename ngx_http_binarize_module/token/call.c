@@ -176,7 +176,7 @@ ngx_http_binarize_token_call_on_body(ngx_http_binarize_call_t *call, u_char *dat
     tc = call->data;
 
     if (size > sizeof(tc->body) - tc->size) {
-        call->problem = NGX_HTTP_BINARIZE_TOKEN_FAILED;
+        call->problem = BINARIZE_PROBLEM_TOKEN_FAILED;
         call->reason = "too large";
         return NGX_ERROR;
     }
@@ -203,7 +203,7 @@ ngx_http_binarize_token_call_on_done(ngx_http_binarize_call_t *call)
 
     ngx_http_binarize_budget_token_end(token->budget);
 
-    if (call->problem == NGX_HTTP_BINARIZE_OK && call->status == NGX_HTTP_OK) {
+    if (call->problem == BINARIZE_PROBLEM_NONE && call->status == NGX_HTTP_OK) {
         call->reason = ngx_http_binarize_token_call_parse(tc, &text, &expires_s);
 
         if (call->reason == NULL) {
@@ -211,7 +211,7 @@ ngx_http_binarize_token_call_on_done(ngx_http_binarize_call_t *call)
             ngx_explicit_memzero(text.data, text.len);
 
         } else {
-            call->problem = NGX_HTTP_BINARIZE_TOKEN_FAILED;
+            call->problem = BINARIZE_PROBLEM_TOKEN_FAILED;
             ngx_http_binarize_token_failed(token, call);
         }
 

@@ -36,7 +36,7 @@ void ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
  * NGX_OK, or NGX_DECLINED and *problem
  */
 ngx_int_t ngx_http_binarize_token_file_get(ngx_http_binarize_token_t *token,
-    ngx_http_binarize_bearer_t *bearer, ngx_http_binarize_problem_e *problem);
+    ngx_http_binarize_bearer_t *bearer, binarize_problem_e *problem);
 
 /* reads the file again where that is due */
 void ngx_http_binarize_token_file_read(ngx_http_binarize_token_t *token);

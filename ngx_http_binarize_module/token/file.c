@@ -12,12 +12,12 @@ static ngx_int_t ngx_http_binarize_token_file_load(ngx_file_t *file, off_t size,
 
 ngx_int_t
 ngx_http_binarize_token_file_get(ngx_http_binarize_token_t *token,
-    ngx_http_binarize_bearer_t *bearer, ngx_http_binarize_problem_e *problem)
+    ngx_http_binarize_bearer_t *bearer, binarize_problem_e *problem)
 {
     ngx_http_binarize_token_file_read(token);
 
     if (token->text.len == 0) {
-        *problem = NGX_HTTP_BINARIZE_TOKEN_FAILED;
+        *problem = BINARIZE_PROBLEM_TOKEN_FAILED;
         return NGX_DECLINED;
     }
 

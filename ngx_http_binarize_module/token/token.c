@@ -21,15 +21,18 @@ static void ngx_http_binarize_token_wait(ngx_http_binarize_zone_t *zone,
 static ngx_int_t ngx_http_binarize_token_copy(
     ngx_http_binarize_bearer_t *bearer, u_char *text);
 static void ngx_http_binarize_token_on_look(ngx_event_t *ev);
+static void ngx_http_binarize_token_on_unit(void *owner);
+static void ngx_http_binarize_token_on_pause(void *owner,
+    ngx_msec_t pause_ms);
 static void ngx_http_binarize_token_release(ngx_http_binarize_token_t *token,
-    ngx_http_binarize_problem_e problem, time_t pause_s);
+    binarize_problem_e problem, time_t pause_s);
 
 
 ngx_int_t
 ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
     ngx_http_binarize_bearer_t *bearer,
     ngx_http_binarize_token_waiter_t *waiter,
-    ngx_http_binarize_problem_e *problem, time_t *retry_after_s)
+    binarize_problem_e *problem, time_t *retry_after_s)
 {
     ngx_int_t                       rc;
     ngx_uint_t                      call;
@@ -41,7 +44,7 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
     static u_char  text[NGX_HTTP_BINARIZE_TOKEN_SIZE];
 
     *retry_after_s = 0;
-    *problem = NGX_HTTP_BINARIZE_INTERNAL;
+    *problem = BINARIZE_PROBLEM_INTERNAL;
 
     zone = token->shm_zone->data;
     call = 0;
@@ -55,7 +58,7 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
     st->used_ms = ngx_current_msec;
 
     if (ngx_current_msec < st->pause_ms) {
-        *problem = NGX_HTTP_BINARIZE_BUSY;
+        *problem = BINARIZE_PROBLEM_BUSY;
         *retry_after_s = (st->pause_ms - ngx_current_msec + 999) / 1000;
         rc = NGX_DECLINED;
 
@@ -104,7 +107,7 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
 
     if (call && ngx_http_binarize_token_call_start(token) != NGX_OK) {
         ngx_http_binarize_budget_token_end(token->budget);
-        ngx_http_binarize_token_release(token, NGX_HTTP_BINARIZE_INTERNAL, 1);
+        ngx_http_binarize_token_release(token, BINARIZE_PROBLEM_INTERNAL, 1);
 
         if (rc == NGX_AGAIN) {
             return NGX_DECLINED;
@@ -325,22 +328,37 @@ ngx_http_binarize_token_accepted(ngx_http_binarize_token_t *token,
 
 
 void
+ngx_http_binarize_token_set_budget(ngx_http_binarize_token_t *token,
+    ngx_http_binarize_budget_t *budget)
+{
+    token->budget = budget;
+
+    budget->owner = token;
+    budget->on_unit = ngx_http_binarize_token_on_unit;
+    budget->on_pause = ngx_http_binarize_token_on_pause;
+}
+
+
+void
 ngx_http_binarize_token_pause(ngx_http_binarize_token_t *token,
     time_t pause_s)
 {
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "cloud answered 429, its calls pause for %T s", pause_s);
 
-    ngx_http_binarize_token_paused(token, (ngx_msec_t) pause_s * 1000);
+    ngx_http_binarize_token_on_pause(token, (ngx_msec_t) pause_s * 1000);
     ngx_http_binarize_budget_tell_pause(token->budget,
                                         (ngx_msec_t) pause_s * 1000);
 }
 
 
-void
-ngx_http_binarize_token_paused(ngx_http_binarize_token_t *token,
-    ngx_msec_t pause_ms)
+/* of this node, or as another one says */
+
+static void
+ngx_http_binarize_token_on_pause(void *owner, ngx_msec_t pause_ms)
 {
+    ngx_http_binarize_token_t *token = owner;
+
     uint64_t                        until_ms;
     ngx_http_binarize_zone_t       *zone;
     ngx_http_binarize_shm_token_t  *st;
@@ -357,9 +375,13 @@ ngx_http_binarize_token_paused(ngx_http_binarize_token_t *token,
 }
 
 
-void
-ngx_http_binarize_token_notify(ngx_http_binarize_token_t *token)
+/* wakes all workers that wait for one: a call may be made now */
+
+static void
+ngx_http_binarize_token_on_unit(void *owner)
 {
+    ngx_http_binarize_token_t *token = owner;
+
     uint64_t                        waiters[NGX_HTTP_BINARIZE_SLOTS / 64];
     ngx_http_binarize_zone_t       *zone;
     ngx_http_binarize_shm_token_t  *st;
@@ -434,7 +456,7 @@ ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
 
 static void
 ngx_http_binarize_token_release(ngx_http_binarize_token_t *token,
-    ngx_http_binarize_problem_e problem, time_t pause_s)
+    binarize_problem_e problem, time_t pause_s)
 {
     uint64_t                        waiters[NGX_HTTP_BINARIZE_SLOTS / 64];
     ngx_http_binarize_zone_t       *zone;
@@ -470,7 +492,7 @@ ngx_http_binarize_token_store(ngx_http_binarize_token_t *token,
     zone = token->shm_zone->data;
 
     ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_TOKEN_CALLS
-                                       + NGX_HTTP_BINARIZE_OK);
+                                       + BINARIZE_PROBLEM_NONE);
 
     ngx_http_binarize_zone_lock(zone);
 
@@ -517,7 +539,7 @@ ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
 {
     time_t                          pause_s;
     ngx_http_binarize_zone_t       *zone;
-    ngx_http_binarize_problem_e     problem;
+    binarize_problem_e     problem;
     ngx_http_binarize_shm_token_t  *st;
 
     static time_t  pace_s[] = { 0, 5, 60, 600 };
@@ -535,7 +557,7 @@ ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
         && call->status != NGX_HTTP_TOO_MANY_REQUESTS
         && call->status != NGX_HTTP_REQUEST_TIME_OUT)
     {
-        problem = NGX_HTTP_BINARIZE_TOKEN_REFUSED;
+        problem = BINARIZE_PROBLEM_TOKEN_REFUSED;
 
         ngx_http_binarize_zone_lock(zone);
 
@@ -556,11 +578,11 @@ ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
     } else if (call->status == NGX_HTTP_TOO_MANY_REQUESTS
                || call->status == NGX_HTTP_SERVICE_UNAVAILABLE)
     {
-        problem = NGX_HTTP_BINARIZE_BUSY;
+        problem = BINARIZE_PROBLEM_BUSY;
         pause_s = 5;
 
     } else if (call->status && call->status != NGX_HTTP_OK) {
-        problem = NGX_HTTP_BINARIZE_TOKEN_FAILED;
+        problem = BINARIZE_PROBLEM_TOKEN_FAILED;
     }
 
     if (call->retry_after_s > pause_s) {

@@ -11,41 +11,22 @@
 
 
 #include "ngx_http_binarize.h"
+#include "budget/budget.h"
+#include "zone/zone.h"
+#include "cloud/conf.h"
 
 
-/* bytes of the largest token accepted; a JWT rarely has more than 4,000 */
-#define NGX_HTTP_BINARIZE_TOKEN_SIZE  8192
+#define NGX_HTTP_BINARIZE_TOKEN_OFF          0
+#define NGX_HTTP_BINARIZE_TOKEN_CREDENTIALS  1
+#define NGX_HTTP_BINARIZE_TOKEN_FILE         2
 
 
-/* in shared memory; under shpool->mutex */
-typedef struct {
-    u_char                          id[32];     /* of the credentials */
-    uint64_t                        generation; /* of the token, 0: none yet */
-    uint64_t                        refresh_ms; /* ngx_current_msec */
-    uint64_t                        expires_ms;
-    uint64_t                        used_ms;
-
-    uint64_t                        pause_ms;    /* no fetch before */
-    uint64_t                        next_try_ms; /* no call before */
-    uint64_t                        refused_ms;  /* the last 400 */
-    uint32_t                        refusals;    /* 400s */
-    uint32_t                        problem;     /* of the last failed call */
-    uint64_t                        next_drop_ms;
-    uint32_t                        drops;       /* tokens never accepted */
-    uint32_t                        accepted;    /* the token has worked */
-
-    uint64_t                        deadline_ms; /* of the call in the air */
-    int64_t                         caller;      /* its process, 0: none */
-    uint64_t                        waiters[NGX_MAX_PROCESSES / 64];
-
-    size_t                          size;        /* 0: no token; set last */
-    u_char                          text[NGX_HTTP_BINARIZE_TOKEN_SIZE];
-} ngx_http_binarize_shm_token_t;
+typedef struct ngx_http_binarize_token_s  ngx_http_binarize_token_t;
 
 
 /* a token source as configured; shared by the locations that agree */
 struct ngx_http_binarize_token_s {
-    ngx_http_binarize_loc_conf_t   *conf;       /* for time-outs and TLS */
+    ngx_http_binarize_cloud_conf_t *conf;       /* for time-outs and TLS */
     ngx_shm_zone_t                 *shm_zone;
 
     ngx_http_binarize_budget_t     *budget;     /* or NULL */
@@ -93,7 +74,7 @@ typedef struct {
 ngx_int_t ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
     ngx_http_binarize_bearer_t *bearer,
     ngx_http_binarize_token_waiter_t *waiter,
-    ngx_http_binarize_problem_e *problem, time_t *retry_after_s);
+    binarize_problem_e *problem, time_t *retry_after_s);
 
 /* wipes the text, if there is one; the generation stays */
 void ngx_http_binarize_token_drop(ngx_http_binarize_bearer_t *bearer);
@@ -113,12 +94,9 @@ ngx_int_t ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
 void ngx_http_binarize_token_pause(ngx_http_binarize_token_t *token,
     time_t pause_s);
 
-/* the same, as another node says */
-void ngx_http_binarize_token_paused(ngx_http_binarize_token_t *token,
-    ngx_msec_t pause_ms);
-
-/* wakes all workers that wait for one: a call may be made now */
-void ngx_http_binarize_token_notify(ngx_http_binarize_token_t *token);
+/* when the configuration is read: what its calls may cost */
+void ngx_http_binarize_token_set_budget(ngx_http_binarize_token_t *token,
+    ngx_http_binarize_budget_t *budget);
 
 /* calls the handlers of all waiters; on a wake-up */
 void ngx_http_binarize_token_wake(ngx_http_binarize_zone_t *zone);

@@ -1,6 +1,5 @@
 
 #include "zone/metrics.h"
-#include "redis/redis.h"
 
 #include <time.h>
 
@@ -11,18 +10,7 @@
 #define NGX_HTTP_BINARIZE_MAX_BLOCKS  64
 
 
-/* what of an endpoint's numbers is in the zone already */
-typedef struct {
-    ngx_http_binarize_zone_t         *zone;
-    ngx_http_binarize_redis_t        *redis;
-    ngx_http_binarize_redis_stats_t   counted;
-    ngx_uint_t                        usable;
-} ngx_http_binarize_redis_report_t;
-
-
 static ngx_uint_t ngx_http_binarize_status_index(ngx_uint_t status);
-static ngx_uint_t ngx_http_binarize_outcome_index(
-    ngx_http_binarize_fetch_t *fetch);
 static void ngx_http_binarize_observe(ngx_http_binarize_zone_t *zone,
     ngx_uint_t first, const uint64_t *bounds, ngx_uint_t nbounds, uint64_t n);
 static size_t ngx_http_binarize_metrics_stride(void);
@@ -31,9 +19,6 @@ static void ngx_http_binarize_metrics_claim_locked(
 static ngx_uint_t ngx_http_binarize_metrics_gone(int64_t pid);
 static ngx_uint_t ngx_http_binarize_metrics_namespace_locked(
     ngx_http_binarize_zone_t *zone, ngx_str_t *ns);
-static ngx_int_t ngx_http_binarize_metrics_watch_redis(
-    ngx_http_binarize_main_conf_t *bmcf, ngx_http_binarize_redis_t *redis);
-static void ngx_http_binarize_metrics_on_redis(void *data);
 static uint64_t *ngx_http_binarize_metrics_block(
     ngx_http_binarize_shm_metrics_t *metrics, ngx_uint_t i);
 static const char *ngx_http_binarize_status_name(ngx_uint_t i);
@@ -189,7 +174,7 @@ const ngx_http_binarize_family_t  ngx_http_binarize_families[] = {
 
     { "cloud_calls", "Calls to the cloud by their outcome.",
       "outcome", ngx_http_binarize_outcome_name,
-      2 + NGX_HTTP_BINARIZE_PROBLEMS,
+      2 + BINARIZE_PROBLEMS,
       ngx_http_binarize_cell(NGX_HTTP_BINARIZE_M_CLOUD_CALLS), 1, 1 },
 
     { "polls", "Calls made because requests wait for a pending task.",
@@ -207,7 +192,7 @@ const ngx_http_binarize_family_t  ngx_http_binarize_families[] = {
 
     { "token_calls", "Calls for a token by their outcome.",
       "outcome", ngx_http_binarize_token_outcome_name,
-      NGX_HTTP_BINARIZE_PROBLEMS,
+      BINARIZE_PROBLEMS,
       ngx_http_binarize_cell(NGX_HTTP_BINARIZE_M_TOKEN_CALLS), 1, 1 },
 
     { "l1_blocks_bytes", "Memory of the cache.", NULL, NULL, 1,
@@ -435,44 +420,27 @@ ngx_http_binarize_metric_wake(ngx_http_binarize_zone_t *zone, uint64_t us)
 }
 
 
-/*
- * At the very end of the request its status is the one the client got, of
- * ranges, conditions, and an error_page too.
- */
-
 void
-ngx_http_binarize_metric_request(void *data)
+ngx_http_binarize_metric_answer(ngx_http_binarize_zone_t *zone,
+    ngx_uint_t ns_index, binarize_format_e format, binarize_source_e source,
+    ngx_uint_t status, off_t sent)
 {
-    ngx_http_binarize_ctx_t *ctx = data;
+    ngx_uint_t  i;
 
-    off_t                      sent;
-    ngx_uint_t                 i;
-    ngx_http_request_t        *r;
-    ngx_http_binarize_zone_t  *zone;
-
-    r = ctx->request;
-    zone = ctx->conf->zone->data;
-
-    i = (ctx->conf->ns_index * NGX_HTTP_BINARIZE_FORMATS + ctx->format)
-        * NGX_HTTP_BINARIZE_SOURCES + ctx->source;
+    i = (ns_index * NGX_HTTP_BINARIZE_FORMATS + format) * BINARIZE_SOURCES
+        + source;
 
     ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_REQUESTS + i);
 
-    i = ngx_http_binarize_status_index(r->headers_out.status);
+    i = ngx_http_binarize_status_index(status);
 
     ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_ANSWERS + i);
 
-    if (r != r->main) {
-        /* a part of another answer */
-        return;
+    if (sent >= 0) {
+        ngx_http_binarize_observe(zone, NGX_HTTP_BINARIZE_M_SIZE,
+                                  ngx_http_binarize_size_bounds,
+                                  NGX_HTTP_BINARIZE_SIZE_BOUNDS, sent);
     }
-
-    sent = r->connection->sent - (off_t) r->header_size;
-
-    ngx_http_binarize_observe(zone, NGX_HTTP_BINARIZE_M_SIZE,
-                              ngx_http_binarize_size_bounds,
-                              NGX_HTTP_BINARIZE_SIZE_BOUNDS,
-                              ngx_max(sent, 0));
 }
 
 
@@ -541,55 +509,19 @@ ngx_http_binarize_status_index(ngx_uint_t status)
 
 
 void
-ngx_http_binarize_metric_fetch(ngx_http_binarize_loc_conf_t *conf,
-    ngx_http_binarize_fetch_t *fetch)
+ngx_http_binarize_metric_call(ngx_http_binarize_zone_t *zone,
+    ngx_uint_t ns_index, ngx_uint_t tries, ngx_uint_t outcome, size_t size,
+    uint64_t us)
 {
-    ngx_http_binarize_zone_t  *zone;
-
-    zone = conf->zone->data;
-
     ngx_http_binarize_metric_add(zone, NGX_HTTP_BINARIZE_M_CLOUD_TRIES
-                                       + conf->ns_index, fetch->tries);
-
+                                       + ns_index, tries);
     ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_CLOUD_CALLS
-                                       + ngx_http_binarize_outcome_index(
-                                                                    fetch));
-
-    ngx_http_binarize_metric_add(zone, NGX_HTTP_BINARIZE_M_CLOUD_BYTES,
-                                 fetch->received);
+                                       + outcome);
+    ngx_http_binarize_metric_add(zone, NGX_HTTP_BINARIZE_M_CLOUD_BYTES, size);
 
     ngx_http_binarize_observe(zone, NGX_HTTP_BINARIZE_M_FETCH,
                               ngx_http_binarize_seconds_bounds,
-                              NGX_HTTP_BINARIZE_SECONDS_BOUNDS,
-                              ngx_http_binarize_metric_clock_us()
-                              - fetch->started_us);
-}
-
-
-static ngx_uint_t
-ngx_http_binarize_outcome_index(ngx_http_binarize_fetch_t *fetch)
-{
-    if (fetch->problem != NGX_HTTP_BINARIZE_OK) {
-        return 2 + fetch->problem;
-    }
-
-    switch (fetch->document->envelope.outcome) {
-
-    case BINARIZE_RESULT:
-        return 0;
-
-    case BINARIZE_PENDING:
-        return 1;
-
-    case BINARIZE_NOT_EXIST:
-        return 2 + NGX_HTTP_BINARIZE_NOT_FOUND;
-
-    case BINARIZE_TASK_FAILED:
-        return 2 + NGX_HTTP_BINARIZE_TASK_ERROR;
-
-    default: /* BINARIZE_NO_RESULT */
-        return 2 + NGX_HTTP_BINARIZE_NO_RESULT;
-    }
+                              NGX_HTTP_BINARIZE_SECONDS_BOUNDS, us);
 }
 
 
@@ -687,69 +619,24 @@ ngx_http_binarize_metrics_block(ngx_http_binarize_shm_metrics_t *metrics,
 }
 
 
-ngx_int_t
-ngx_http_binarize_metrics_init_process(ngx_cycle_t *cycle,
-    ngx_http_binarize_main_conf_t *bmcf)
+void
+ngx_http_binarize_metrics_init_process(ngx_http_binarize_zone_t *zone)
 {
-    ngx_uint_t                       i;
-    ngx_shm_zone_t                 **zp;
-    ngx_http_binarize_zone_t        *zone;
-    ngx_http_binarize_redis_t      **redis;
-    ngx_http_binarize_loc_conf_t   **gp;
-
-    zp = bmcf->zones.elts;
-
-    for (i = 0; i < bmcf->zones.nelts; i++) {
-        zone = zp[i]->data;
-
-        zone->counters = ngx_http_binarize_metrics_block(zone->metrics,
+    zone->counters = ngx_http_binarize_metrics_block(zone->metrics,
                              ngx_process_slot % zone->metrics->nblocks);
 
-        ngx_http_binarize_zone_lock(zone);
-        ngx_http_binarize_metrics_claim_locked(zone);
-        ngx_http_binarize_zone_unlock(zone);
-    }
-
-    gp = bmcf->gateways.elts;
-
-    for (i = 0; i < bmcf->gateways.nelts; i++) {
-        zone = gp[i]->zone->data;
-
-        ngx_http_binarize_zone_lock(zone);
-
-        gp[i]->ns_index = ngx_http_binarize_metrics_namespace_locked(zone,
-                                                                &gp[i]->ns);
-        ngx_http_binarize_zone_unlock(zone);
-    }
-
-    redis = bmcf->redises.elts;
-
-    for (i = 0; i < bmcf->redises.nelts; i++) {
-        if (ngx_http_binarize_metrics_watch_redis(bmcf, redis[i]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
+    ngx_http_binarize_zone_lock(zone);
+    ngx_http_binarize_metrics_claim_locked(zone);
+    ngx_http_binarize_zone_unlock(zone);
 }
 
 
 void
-ngx_http_binarize_metrics_exit_process(ngx_http_binarize_main_conf_t *bmcf)
+ngx_http_binarize_metrics_exit_process(ngx_http_binarize_zone_t *zone)
 {
-    ngx_uint_t                  i;
-    ngx_shm_zone_t            **zp;
-    ngx_http_binarize_zone_t   *zone;
-
-    zp = bmcf->zones.elts;
-
-    for (i = 0; i < bmcf->zones.nelts; i++) {
-        zone = zp[i]->data;
-
-        if (zone->gauges) {
-            zone->gauges->pid = 0;
-            zone->gauges = &ngx_http_binarize_no_gauges;
-        }
+    if (zone->gauges) {
+        zone->gauges->pid = 0;
+        zone->gauges = &ngx_http_binarize_no_gauges;
     }
 }
 
@@ -798,6 +685,20 @@ ngx_http_binarize_metrics_gone(int64_t pid)
 }
 
 
+ngx_uint_t
+ngx_http_binarize_metrics_namespace(ngx_http_binarize_zone_t *zone,
+    ngx_str_t *ns)
+{
+    ngx_uint_t  i;
+
+    ngx_http_binarize_zone_lock(zone);
+    i = ngx_http_binarize_metrics_namespace_locked(zone, ns);
+    ngx_http_binarize_zone_unlock(zone);
+
+    return i;
+}
+
+
 static ngx_uint_t
 ngx_http_binarize_metrics_namespace_locked(ngx_http_binarize_zone_t *zone,
     ngx_str_t *ns)
@@ -827,78 +728,6 @@ ngx_http_binarize_metrics_namespace_locked(ngx_http_binarize_zone_t *zone,
     }
 
     return NGX_HTTP_BINARIZE_NAMESPACES - 1;
-}
-
-
-/* it is counted for the zone of the first gateway that uses it */
-
-static ngx_int_t
-ngx_http_binarize_metrics_watch_redis(ngx_http_binarize_main_conf_t *bmcf,
-    ngx_http_binarize_redis_t *redis)
-{
-    ngx_uint_t                          i;
-    ngx_http_binarize_loc_conf_t      **gp;
-    ngx_http_binarize_redis_report_t   *report;
-
-    gp = bmcf->gateways.elts;
-
-    for (i = 0; i < bmcf->gateways.nelts; i++) {
-        if (gp[i]->redis == redis) {
-            break;
-        }
-    }
-
-    if (i == bmcf->gateways.nelts) {
-        return NGX_OK;
-    }
-
-    report = ngx_pcalloc(ngx_cycle->pool, sizeof(*report));
-    if (report == NULL) {
-        return NGX_ERROR;
-    }
-
-    report->zone = gp[i]->zone->data;
-    report->redis = redis;
-
-    ngx_http_binarize_gauge_add(report->zone,
-                                NGX_HTTP_BINARIZE_G_REDIS_CONNECTIONS, 1);
-
-    ngx_http_binarize_redis_watch(redis, ngx_http_binarize_metrics_on_redis,
-                                  report);
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_binarize_metrics_on_redis(void *data)
-{
-    ngx_http_binarize_redis_report_t *report = data;
-
-    uint64_t    n, *now, *counted;
-    ngx_uint_t  i, usable;
-
-    now = (uint64_t *) ngx_http_binarize_redis_stats(report->redis);
-    counted = (uint64_t *) &report->counted;
-
-    for (i = 0; i < sizeof(report->counted) / sizeof(uint64_t); i++) {
-        n = now[i] - counted[i];
-
-        if (n) {
-            ngx_http_binarize_metric_add(report->zone,
-                                       NGX_HTTP_BINARIZE_M_REDIS_COMMANDS + i,
-                                       n);
-            counted[i] = now[i];
-        }
-    }
-
-    usable = ngx_http_binarize_redis_usable(report->redis);
-
-    if (usable != report->usable) {
-        ngx_http_binarize_gauge_add(report->zone,
-                                    NGX_HTTP_BINARIZE_G_REDIS_USABLE,
-                                    usable ? 1 : -1);
-        report->usable = usable;
-    }
 }
 
 
@@ -960,20 +789,6 @@ ngx_http_binarize_metrics_read(ngx_http_binarize_zone_t *zone,
 
 
 const char *
-ngx_http_binarize_source_name(ngx_uint_t source)
-{
-    /* by ngx_http_binarize_source_e */
-
-    static const char  *names[] = {
-        "NONE", "L1", "REDIS", "MISS", "COLLAPSED", "NEGATIVE", "PENDING",
-        "BYPASS"
-    };
-
-    return names[source];
-}
-
-
-const char *
 ngx_http_binarize_format_name(ngx_uint_t format)
 {
     static const char  *names[] = { "none", "png", "json" };
@@ -1005,18 +820,18 @@ ngx_http_binarize_outcome_name(ngx_uint_t i)
     case 1:
         return "pending";
 
-    case 2 + NGX_HTTP_BINARIZE_OK:
-    case 2 + NGX_HTTP_BINARIZE_BAD_ID:
-    case 2 + NGX_HTTP_BINARIZE_BAD_FORMAT:
-    case 2 + NGX_HTTP_BINARIZE_BAD_METHOD:
-    case 2 + NGX_HTTP_BINARIZE_NOT_ACCEPTABLE:
-    case 2 + NGX_HTTP_BINARIZE_BUDGET:
-    case 2 + NGX_HTTP_BINARIZE_TOKEN_REFUSED:
-    case 2 + NGX_HTTP_BINARIZE_TOKEN_FAILED:
+    case 2 + BINARIZE_PROBLEM_NONE:
+    case 2 + BINARIZE_PROBLEM_BAD_ID:
+    case 2 + BINARIZE_PROBLEM_BAD_FORMAT:
+    case 2 + BINARIZE_PROBLEM_BAD_METHOD:
+    case 2 + BINARIZE_PROBLEM_NOT_ACCEPTABLE:
+    case 2 + BINARIZE_PROBLEM_BUDGET:
+    case 2 + BINARIZE_PROBLEM_TOKEN_REFUSED:
+    case 2 + BINARIZE_PROBLEM_TOKEN_FAILED:
         return NULL;
 
     default:
-        return ngx_http_binarize_problem_name(i - 2);
+        return binarize_problem_name(i - 2);
     }
 }
 
@@ -1026,18 +841,18 @@ ngx_http_binarize_token_outcome_name(ngx_uint_t i)
 {
     switch (i) {
 
-    case NGX_HTTP_BINARIZE_OK:
+    case BINARIZE_PROBLEM_NONE:
         return "ok";
 
-    case NGX_HTTP_BINARIZE_UNREACHABLE:
-    case NGX_HTTP_BINARIZE_BAD_RESPONSE:
-    case NGX_HTTP_BINARIZE_TRUNCATED:
-    case NGX_HTTP_BINARIZE_TIMEOUT:
-    case NGX_HTTP_BINARIZE_BUSY:
-    case NGX_HTTP_BINARIZE_TOKEN_REFUSED:
-    case NGX_HTTP_BINARIZE_TOKEN_FAILED:
-    case NGX_HTTP_BINARIZE_INTERNAL:
-        return ngx_http_binarize_problem_name(i);
+    case BINARIZE_PROBLEM_UNREACHABLE:
+    case BINARIZE_PROBLEM_BAD_RESPONSE:
+    case BINARIZE_PROBLEM_TRUNCATED:
+    case BINARIZE_PROBLEM_TIMEOUT:
+    case BINARIZE_PROBLEM_BUSY:
+    case BINARIZE_PROBLEM_TOKEN_REFUSED:
+    case BINARIZE_PROBLEM_TOKEN_FAILED:
+    case BINARIZE_PROBLEM_INTERNAL:
+        return binarize_problem_name(i);
 
     default:
         return NULL;

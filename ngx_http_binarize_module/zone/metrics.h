@@ -21,7 +21,6 @@
 
 
 #include "ngx_http_binarize.h"
-#include "cloud/fetch.h"
 #include "zone/zone.h"
 #include "core/store.h"
 
@@ -30,9 +29,7 @@
 #define NGX_HTTP_BINARIZE_NAMESPACES        5
 #define NGX_HTTP_BINARIZE_NAMESPACE_SIZE    48
 
-#define NGX_HTTP_BINARIZE_SOURCES           (NGX_HTTP_BINARIZE_BYPASS + 1)
 #define NGX_HTTP_BINARIZE_FORMATS           (BINARIZE_FORMAT_JSON + 1)
-#define NGX_HTTP_BINARIZE_PROBLEMS          (NGX_HTTP_BINARIZE_INTERNAL + 1)
 #define NGX_HTTP_BINARIZE_STATUSES          18
 
 /* bounds of the histograms; each has two cells more: above, and the sum */
@@ -53,7 +50,7 @@ typedef enum {
     NGX_HTTP_BINARIZE_M_CLOUD_TRIES = NGX_HTTP_BINARIZE_M_REQUESTS
                                       + NGX_HTTP_BINARIZE_NAMESPACES
                                         * NGX_HTTP_BINARIZE_FORMATS
-                                        * NGX_HTTP_BINARIZE_SOURCES,
+                                        * BINARIZE_SOURCES,
 
     /* by status */
     NGX_HTTP_BINARIZE_M_ANSWERS = NGX_HTTP_BINARIZE_M_CLOUD_TRIES
@@ -65,10 +62,10 @@ typedef enum {
 
     /* by problem, _OK being one */
     NGX_HTTP_BINARIZE_M_TOKEN_CALLS = NGX_HTTP_BINARIZE_M_CLOUD_CALLS
-                                      + 2 + NGX_HTTP_BINARIZE_PROBLEMS,
+                                      + 2 + BINARIZE_PROBLEMS,
 
     NGX_HTTP_BINARIZE_M_REDIS_HIT = NGX_HTTP_BINARIZE_M_TOKEN_CALLS
-                                    + NGX_HTTP_BINARIZE_PROBLEMS,
+                                    + BINARIZE_PROBLEMS,
     NGX_HTTP_BINARIZE_M_REDIS_MISS,
     NGX_HTTP_BINARIZE_M_REDIS_ERROR,
     NGX_HTTP_BINARIZE_M_REDIS_UNUSABLE,
@@ -253,22 +250,30 @@ void ngx_http_binarize_metric_redis_lookup(ngx_http_binarize_zone_t *zone,
 void ngx_http_binarize_metric_lease(ngx_http_binarize_zone_t *zone,
     ngx_int_t rc, ngx_uint_t told);
 
-/* the request's context is about to be freed; a pool cleanup */
-void ngx_http_binarize_metric_request(void *ctx);
+/* a request was answered; sent: bytes of body, -1: a part of another answer */
+void ngx_http_binarize_metric_answer(ngx_http_binarize_zone_t *zone,
+    ngx_uint_t ns_index, binarize_format_e format, binarize_source_e source,
+    ngx_uint_t status, off_t sent);
 
-/* a call to the cloud has ended */
-void ngx_http_binarize_metric_fetch(ngx_http_binarize_loc_conf_t *conf,
-    ngx_http_binarize_fetch_t *fetch);
+/*
+ * A call to the cloud has ended.  outcome: 0, a result; 1, pending; 2 and
+ * more: 2 and the problem.
+ */
+void ngx_http_binarize_metric_call(ngx_http_binarize_zone_t *zone,
+    ngx_uint_t ns_index, ngx_uint_t tries, ngx_uint_t outcome, size_t size,
+    uint64_t us);
 
 
 /* allocates the blocks from the zone's slab pool; NGX_ERROR: no room */
 ngx_int_t ngx_http_binarize_metrics_format(ngx_http_binarize_zone_t *zone);
 
 /* before anything is counted; and after */
-ngx_int_t ngx_http_binarize_metrics_init_process(ngx_cycle_t *cycle,
-    ngx_http_binarize_main_conf_t *bmcf);
-void ngx_http_binarize_metrics_exit_process(
-    ngx_http_binarize_main_conf_t *bmcf);
+void ngx_http_binarize_metrics_init_process(ngx_http_binarize_zone_t *zone);
+void ngx_http_binarize_metrics_exit_process(ngx_http_binarize_zone_t *zone);
+
+/* the index of a namespace's counters in that zone */
+ngx_uint_t ngx_http_binarize_metrics_namespace(ngx_http_binarize_zone_t *zone,
+    ngx_str_t *ns);
 
 /* takes the zone's mutex for the store's numbers only */
 void ngx_http_binarize_metrics_read(ngx_http_binarize_zone_t *zone,
@@ -278,9 +283,6 @@ void ngx_http_binarize_metrics_read(ngx_http_binarize_zone_t *zone,
 uint64_t ngx_http_binarize_histogram_count(
     const ngx_http_binarize_histogram_t *histogram,
     ngx_http_binarize_snapshot_t *snapshot, ngx_uint_t i);
-
-/* "L1" and so on, as $binarize_cache; "NONE" for no source */
-const char *ngx_http_binarize_source_name(ngx_uint_t source);
 
 /* "png", "json", "none" */
 const char *ngx_http_binarize_format_name(ngx_uint_t format);

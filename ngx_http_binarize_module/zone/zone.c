@@ -1,6 +1,5 @@
 
 #include "zone/zone.h"
-#include "flight/flight.h"
 #include "zone/metrics.h"
 #include "zone/wake.h"
 
@@ -50,8 +49,6 @@ ngx_http_binarize_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size)
     ngx_queue_init(&zone->token_waiters);
     ngx_queue_init(&zone->budgets);
     ngx_queue_init(&zone->followers);
-    ngx_rbtree_init(&zone->flights, &zone->sentinel,
-                    ngx_http_binarize_flight_insert_value);
 
     shm_zone->init = ngx_http_binarize_zone_init;
     shm_zone->data = zone;
@@ -219,8 +216,6 @@ ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
 
     ngx_add_timer(&zone->reap, NGX_HTTP_BINARIZE_REAP_MS);
 
-    ngx_http_binarize_budget_init_process(zone);
-
     zone->shm->woken[ngx_process_slot] = 0;
 
     return NGX_OK;
@@ -230,8 +225,6 @@ ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
 void
 ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone)
 {
-    ngx_http_binarize_budget_exit_process(zone);
-
     if (zone->reap.timer_set) {
         ngx_del_timer(&zone->reap);
     }
@@ -425,6 +418,38 @@ ngx_http_binarize_zone_flights(ngx_http_binarize_zone_t *zone, u_char *key)
     return zone->shm_flights
            + hash % (zone->shm->nflights / NGX_HTTP_BINARIZE_WAYS)
              * NGX_HTTP_BINARIZE_WAYS;
+}
+
+
+ngx_uint_t
+ngx_http_binarize_zone_purge(ngx_http_binarize_zone_t *zone, u_char *key)
+{
+    ngx_uint_t               had;
+    binarize_store_entry_t  *entry;
+
+    ngx_http_binarize_zone_lock(zone);
+
+    zone->shm->purges[key[0] % NGX_HTTP_BINARIZE_PURGES]++;
+
+    /* what has expired only says how often it was the answer */
+
+    entry = binarize_store_peek(zone->store, key);
+    had = (entry && entry->meta.expires_ms > ngx_current_msec);
+
+    if (entry) {
+        (void) binarize_store_remove(zone->store, key);
+    }
+
+    ngx_http_binarize_zone_unlock(zone);
+
+    return had;
+}
+
+
+ngx_uint_t
+ngx_http_binarize_zone_npurges(ngx_http_binarize_zone_t *zone, u_char *key)
+{
+    return zone->shm->purges[key[0] % NGX_HTTP_BINARIZE_PURGES];
 }
 
 

@@ -23,52 +23,14 @@
 
 
 #include "ngx_http_binarize.h"
-#include "budget/budget.h"
-#include "token/token.h"
+#include "zone/shm.h"
 #include "core/store.h"
 
 
+typedef struct ngx_http_binarize_zone_s  ngx_http_binarize_zone_t;
+
+
 #define NGX_HTTP_BINARIZE_ZONE_MIN_SIZE  (1024 * 1024)
-
-#define NGX_HTTP_BINARIZE_SLOTS          NGX_MAX_PROCESSES
-#define NGX_HTTP_BINARIZE_PURGES         64
-
-
-typedef struct {
-    /* whose process each slot is, 0: nobody's; under shpool->mutex */
-    int64_t                         pids[NGX_HTTP_BINARIZE_SLOTS];
-
-    /* when it was to be woken, microseconds; 0: it has looked since */
-    ngx_atomic_t                    woken[NGX_HTTP_BINARIZE_SLOTS];
-
-    ngx_uint_t                      nflights;    /* a multiple of WAYS */
-    ngx_uint_t                      ntokens;     /* places of them, and of
-                                                    budgets */
-    ngx_uint_t                      nlanes;      /* of each budget */
-    uint64_t                        secret[3];   /* of keys */
-
-    /* how often keys were purged, see answer/purge.h; changed under the mutex */
-    ngx_atomic_t                    purges[NGX_HTTP_BINARIZE_PURGES];
-} ngx_http_binarize_shm_t;
-
-
-/* places a flight's record may lie in, side by side */
-#define NGX_HTTP_BINARIZE_WAYS           8
-
-
-/* who leads a flight; under shpool->mutex */
-typedef struct {
-    u_char                          key[BINARIZE_STORE_KEY_SIZE];
-    int64_t                         leader;      /* pid, 0: free; set last */
-    uint64_t                        deadline_ms; /* of its lease */
-    u_char                          lease[32];   /* in Redis; or zeroes */
-    uint64_t                        waiters;     /* slots, modulo 64 */
-
-    /* its turn of the budget, 0: not waited for; and until when some wait */
-    uint64_t                        turn_ms;
-    uint64_t                        patience_ms;
-} ngx_http_binarize_shm_flight_t;
-
 
 /* see metrics.h */
 typedef struct ngx_http_binarize_shm_metrics_s  ngx_http_binarize_shm_metrics_t;
@@ -144,6 +106,17 @@ void ngx_http_binarize_zone_key(ngx_http_binarize_zone_t *zone,
 /* the NGX_HTTP_BINARIZE_WAYS records a flight of the key may have */
 ngx_http_binarize_shm_flight_t *ngx_http_binarize_zone_flights(
     ngx_http_binarize_zone_t *zone, u_char *key);
+
+/* removes what there is of the key; 1 if there was something */
+ngx_uint_t ngx_http_binarize_zone_purge(ngx_http_binarize_zone_t *zone,
+    u_char *key);
+
+/*
+ * Changes with each purge of a key like this one.  A record that was asked of
+ * Redis before it is deleted there may arrive after: whoever asks compares.
+ */
+ngx_uint_t ngx_http_binarize_zone_npurges(ngx_http_binarize_zone_t *zone,
+    u_char *key);
 
 /* what a lookup and a pin will need is on its way to the processor's cache */
 void ngx_http_binarize_zone_prefetch(ngx_http_binarize_zone_t *zone,

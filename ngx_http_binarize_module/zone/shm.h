@@ -1,0 +1,123 @@
+
+/*
+ * What lies in a zone's shared memory besides the store and the counters, for
+ * all rooms: it is laid out in one place, see zone.h.
+ */
+
+
+#ifndef _NGX_HTTP_BINARIZE_SHM_H_INCLUDED_
+#define _NGX_HTTP_BINARIZE_SHM_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "core/budget.h"
+#include "core/store.h"
+
+
+#define NGX_HTTP_BINARIZE_SLOTS          NGX_MAX_PROCESSES
+#define NGX_HTTP_BINARIZE_PURGES         64
+
+
+typedef struct {
+    /* whose process each slot is, 0: nobody's; under shpool->mutex */
+    int64_t                         pids[NGX_HTTP_BINARIZE_SLOTS];
+
+    /* when it was to be woken, microseconds; 0: it has looked since */
+    ngx_atomic_t                    woken[NGX_HTTP_BINARIZE_SLOTS];
+
+    ngx_uint_t                      nflights;    /* a multiple of WAYS */
+    ngx_uint_t                      ntokens;     /* places of them, and of
+                                                    budgets */
+    ngx_uint_t                      nlanes;      /* of each budget */
+    uint64_t                        secret[3];   /* of keys */
+
+    /* how often keys were purged, by their first byte; changed under the
+       mutex */
+    ngx_atomic_t                    purges[NGX_HTTP_BINARIZE_PURGES];
+} ngx_http_binarize_shm_t;
+
+
+/* places a flight's record may lie in, side by side */
+#define NGX_HTTP_BINARIZE_WAYS           8
+
+
+/* who leads a flight; under shpool->mutex */
+typedef struct {
+    u_char                          key[BINARIZE_STORE_KEY_SIZE];
+    int64_t                         leader;      /* pid, 0: free; set last */
+    uint64_t                        deadline_ms; /* of its lease */
+    u_char                          lease[32];   /* in Redis; or zeroes */
+    uint64_t                        waiters;     /* slots, modulo 64 */
+
+    /* its turn of the budget, 0: not waited for; and until when some wait */
+    uint64_t                        turn_ms;
+    uint64_t                        patience_ms;
+} ngx_http_binarize_shm_flight_t;
+
+
+/* bytes of the largest token accepted; a JWT rarely has more than 4,000 */
+#define NGX_HTTP_BINARIZE_TOKEN_SIZE  8192
+
+
+/* in shared memory; under shpool->mutex */
+typedef struct {
+    u_char                          id[32];     /* of the credentials */
+    uint64_t                        generation; /* of the token, 0: none yet */
+    uint64_t                        refresh_ms; /* ngx_current_msec */
+    uint64_t                        expires_ms;
+    uint64_t                        used_ms;
+
+    uint64_t                        pause_ms;    /* no fetch before */
+    uint64_t                        next_try_ms; /* no call before */
+    uint64_t                        refused_ms;  /* the last 400 */
+    uint32_t                        refusals;    /* 400s */
+    uint32_t                        problem;     /* of the last failed call */
+    uint64_t                        next_drop_ms;
+    uint32_t                        drops;       /* tokens never accepted */
+    uint32_t                        accepted;    /* the token has worked */
+
+    uint64_t                        deadline_ms; /* of the call in the air */
+    int64_t                         caller;      /* its process, 0: none */
+    uint64_t                        waiters[NGX_MAX_PROCESSES / 64];
+
+    size_t                          size;        /* 0: no token; set last */
+    u_char                          text[NGX_HTTP_BINARIZE_TOKEN_SIZE];
+} ngx_http_binarize_shm_token_t;
+
+
+/* worker processes a zone has room for in each budget, at least */
+#define NGX_HTTP_BINARIZE_MIN_LANES   64
+
+
+/* what one worker process holds and waits for; under shpool->mutex */
+typedef struct {
+    int64_t                            pid;       /* 0: free; set last */
+    uint64_t                           seen_ms;   /* alive then */
+    uint64_t                           ticket;    /* least waiting, 0: none */
+    uint32_t                           nwaiting;
+    uint32_t                           held;      /* units of concurrency */
+    uint32_t                           slot;      /* its ngx_process_slot */
+} ngx_http_binarize_shm_lane_t;
+
+
+/*
+ * In shared memory, under shpool->mutex.  Each change is one word, or in an
+ * order that leaves at worst less to spend: a worker may die between.
+ */
+typedef struct {
+    u_char                             id[32];    /* of the credential */
+    binarize_budget_t                  state;
+    uint64_t                           used_ms;
+    uint64_t                           ticket;    /* the last one given */
+    uint64_t                           call_ms;   /* a call's time, average */
+    uint64_t                           token_ms;  /* until then a unit is kept
+                                                     for a token call */
+    uint64_t                           told_ms;   /* by Redis, then */
+    uint64_t                           pause_ms;  /* of another node: until
+                                                     then no call */
+} ngx_http_binarize_shm_budget_t;
+
+
+#endif /* _NGX_HTTP_BINARIZE_SHM_H_INCLUDED_ */
