@@ -3,9 +3,9 @@
 #include "answer/purge.h"
 #include "conf/conf.h"
 #include "cloud/job.h"
-#include "flight/metrics.h"
-#include "flight/nodes.h"
+#include "flight/flight.h"
 #include "cloud/peer.h"
+#include "zone/metrics.h"
 #include "zone/wake.h"
 
 

@@ -80,7 +80,8 @@ ngx_http_binarize_handler(ngx_http_request_t *r)
     id = ngx_http_binarize_parse_id(r, conf, ctx);
 
     if (id == NGX_OK) {
-        ngx_http_binarize_zone_key(zone, conf->flight.ns_digest, ctx->guid, ctx->key);
+        ngx_http_binarize_zone_key(zone, conf->flight.ns_digest, ctx->guid,
+                                   ctx->key);
         binarize_store_prefetch_index(zone->store, ctx->key);
     }
 

@@ -46,7 +46,8 @@ ngx_http_binarize_header_common(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        value.len = ngx_sprintf(value.data, "wait=%M", ctx->waiter.wait_ms / 1000)
+        value.len = ngx_sprintf(value.data, "wait=%M",
+                                ctx->waiter.wait_ms / 1000)
                     - value.data;
 
         if (ngx_http_binarize_header_push(r, "Preference-Applied", &value)

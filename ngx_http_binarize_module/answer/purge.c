@@ -227,7 +227,8 @@ ngx_http_binarize_purge_l2(ngx_http_request_t *r,
 
     ngx_http_binarize_purge_node_id(conf->flight.zone->data, node);
 
-    if (ngx_http_binarize_l2_purge(conf->flight.redis, &conf->flight.ns, ctx->guid, node,
+    if (ngx_http_binarize_l2_purge(conf->flight.redis, &conf->flight.ns,
+                                   ctx->guid, node,
                                    ngx_http_binarize_purge_on_l2, purge)
         != NGX_OK)
     {

@@ -19,7 +19,8 @@ ngx_int_t ngx_http_binarize_purge_handler(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_int_t rc);
 
 /* the methods of the location, for Allow */
-ngx_str_t *ngx_http_binarize_purge_methods(ngx_http_binarize_answer_conf_t *conf);
+ngx_str_t *ngx_http_binarize_purge_methods(
+    ngx_http_binarize_answer_conf_t *conf);
 
 /* another node has purged; as .._l2_purged_pt, data is the main conf */
 void ngx_http_binarize_purge_on_message(void *data,

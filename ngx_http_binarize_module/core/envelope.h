@@ -43,8 +43,8 @@ typedef struct {
 /*
  * Reads an envelope as binarize_scan_run() leaves it.  payload_size is the
  * size of the decoded payload (0: none).  Whether the payload is a PNG is for
- * the caller to say.  Refused: not an object, an "id" other than guid in either case, for
- * all but a result null or absent, too, an unknown taskStatus.
+ * the caller to say.  Refused: not an object, an unknown taskStatus, an "id"
+ * other than guid (in either case); null or no id only with a result.
  * Names of members are compared with their case; unknown ones are ignored.
  */
 void binarize_envelope_read(const unsigned char *doc, size_t size,

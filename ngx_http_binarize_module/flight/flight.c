@@ -1,6 +1,5 @@
 
 #include "flight/private.h"
-#include "zone/metrics.h"
 #include "zone/wake.h"
 
 
@@ -52,13 +51,13 @@ ngx_http_binarize_flight_join(ngx_http_request_t *r,
     ngx_queue_insert_tail(&flight->waiters, &waiter->queue);
     ngx_http_binarize_gauge_add(flight->zone, NGX_HTTP_BINARIZE_G_WAITING, 1);
 
-    if (flight->sleeping && !ngx_http_binarize_flight_patient(waiter)) {
+    if (flight->sleeping && !ngx_http_binarize_flight_can_wait(waiter)) {
         /* the zone had no room to remember what is pending; soon */
-        ngx_http_binarize_flight_arm(waiter, 1);
+        ngx_http_binarize_flight_arm_deadline(waiter, 1);
     }
 
-    if (flight->queued && !ngx_http_binarize_flight_queue(waiter)) {
-        ngx_http_binarize_flight_arm(waiter, 1);
+    if (flight->queued && !ngx_http_binarize_flight_can_wait_for_turn(waiter)) {
+        ngx_http_binarize_flight_arm_deadline(waiter, 1);
     }
 
     return NGX_OK;
@@ -84,7 +83,7 @@ ngx_http_binarize_flight_leave(ngx_http_binarize_waiter_t *waiter)
         ngx_del_timer(&waiter->deadline);
     }
 
-    ngx_http_binarize_flight_idle(flight);
+    ngx_http_binarize_flight_end_if_unwanted(flight);
 }
 
 
@@ -306,7 +305,7 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
         result->source = ngx_http_binarize_flight_source(flight,
                                         ngx_http_binarize_result_hit(result));
 
-        if (ngx_http_binarize_flight_waits(flight, result)) {
+        if (ngx_http_binarize_flight_goes_on(flight, result)) {
             ngx_http_binarize_flight_land_pending(flight, result);
             return;
         }

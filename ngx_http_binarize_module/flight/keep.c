@@ -1,6 +1,5 @@
 
-#include "zone/metrics.h"
-#include "flight/nodes.h"
+#include "flight/private.h"
 
 
 /* failures that may pass at any time are remembered so long at most */
@@ -365,9 +364,10 @@ ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_keep_state(flight, result, repeat);
 
     if (flight->conf->redis
-        && (retry_after_s > 0 || !ngx_http_binarize_keep_passing(result->problem)))
+        && (retry_after_s > 0
+            || !ngx_http_binarize_keep_passing(result->problem)))
     {
-        ngx_http_binarize_nodes_tell(flight, result, ms, repeat);
+        ngx_http_binarize_nodes_publish_state(flight, result, ms, repeat);
     }
 }
 

@@ -1,9 +1,9 @@
 
 #include "flight/private.h"
-#include "zone/metrics.h"
 
 
-static void ngx_http_binarize_flight_late(ngx_http_binarize_waiter_t *waiter);
+static void ngx_http_binarize_flight_on_turn_timeout(
+    ngx_http_binarize_waiter_t *waiter);
 static void ngx_http_binarize_flight_on_deadline(ngx_event_t *ev);
 static void ngx_http_binarize_flight_answer(ngx_http_binarize_waiter_t *waiter,
     ngx_http_binarize_result_t *result);
@@ -14,7 +14,7 @@ static void ngx_http_binarize_flight_free(ngx_http_binarize_flight_t *flight);
 /* a poll that the cloud has put off does not end the waiting either */
 
 ngx_uint_t
-ngx_http_binarize_flight_waits(ngx_http_binarize_flight_t *flight,
+ngx_http_binarize_flight_goes_on(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result)
 {
     if (result->problem == BINARIZE_PROBLEM_NONE) {
@@ -73,15 +73,17 @@ ngx_http_binarize_flight_land_pending(ngx_http_binarize_flight_t *flight,
     left_ms = (ngx_msec_int_t) (result->expires_ms - ngx_current_msec);
     ngx_add_timer(&flight->event, (ngx_msec_t) ngx_max(left_ms, 1));
 
-    ngx_http_binarize_flight_divide(flight, ngx_http_binarize_flight_patient,
+    ngx_http_binarize_flight_split_waiters(flight,
+                                    ngx_http_binarize_flight_can_wait,
                                     &answered);
     ngx_http_binarize_flight_answer_all(flight, &answered, result);
 }
 
 
 void
-ngx_http_binarize_flight_divide(ngx_http_binarize_flight_t *flight,
-    ngx_uint_t (*stays)(ngx_http_binarize_waiter_t *waiter), ngx_queue_t *others)
+ngx_http_binarize_flight_split_waiters(ngx_http_binarize_flight_t *flight,
+    ngx_uint_t (*stays)(ngx_http_binarize_waiter_t *waiter),
+    ngx_queue_t *others)
 {
     ngx_queue_t              *q, *next;
     ngx_http_binarize_waiter_t  *waiter;
@@ -119,7 +121,7 @@ ngx_http_binarize_flight_answer_all(ngx_http_binarize_flight_t *flight,
         ngx_http_binarize_flight_answer(waiter, result);
     }
 
-    ngx_http_binarize_flight_idle(flight);
+    ngx_http_binarize_flight_end_if_unwanted(flight);
 }
 
 
@@ -129,7 +131,7 @@ ngx_http_binarize_flight_answer_all(ngx_http_binarize_flight_t *flight,
  */
 
 static void
-ngx_http_binarize_flight_late(ngx_http_binarize_waiter_t *waiter)
+ngx_http_binarize_flight_on_turn_timeout(ngx_http_binarize_waiter_t *waiter)
 {
     ngx_uint_t                       i, calls;
     ngx_http_binarize_flight_t      *flight;
@@ -169,14 +171,14 @@ ngx_http_binarize_flight_late(ngx_http_binarize_waiter_t *waiter)
         ngx_http_binarize_result_release(result);
     }
 
-    ngx_http_binarize_flight_idle(flight);
+    ngx_http_binarize_flight_end_if_unwanted(flight);
 }
 
 
 /* 1 if the request waits on; arms its deadline */
 
 ngx_uint_t
-ngx_http_binarize_flight_patient(ngx_http_binarize_waiter_t *waiter)
+ngx_http_binarize_flight_can_wait(ngx_http_binarize_waiter_t *waiter)
 {
     ngx_msec_int_t  left_ms;
 
@@ -187,7 +189,7 @@ ngx_http_binarize_flight_patient(ngx_http_binarize_waiter_t *waiter)
     }
 
     if (!waiter->deadline.timer_set) {
-        ngx_http_binarize_flight_arm(waiter, (ngx_msec_t) left_ms);
+        ngx_http_binarize_flight_arm_deadline(waiter, (ngx_msec_t) left_ms);
     }
 
     return 1;
@@ -195,7 +197,8 @@ ngx_http_binarize_flight_patient(ngx_http_binarize_waiter_t *waiter)
 
 
 void
-ngx_http_binarize_flight_arm(ngx_http_binarize_waiter_t *waiter, ngx_msec_t ms)
+ngx_http_binarize_flight_arm_deadline(ngx_http_binarize_waiter_t *waiter,
+    ngx_msec_t ms)
 {
     waiter->deadline.handler = ngx_http_binarize_flight_on_deadline;
     waiter->deadline.data = waiter;
@@ -220,7 +223,7 @@ ngx_http_binarize_flight_on_deadline(ngx_event_t *ev)
     flight = waiter->flight;
 
     if (flight->queued) {
-        ngx_http_binarize_flight_late(waiter);
+        ngx_http_binarize_flight_on_turn_timeout(waiter);
         return;
     }
 
@@ -229,14 +232,14 @@ ngx_http_binarize_flight_on_deadline(ngx_event_t *ev)
     }
 
     ngx_http_binarize_flight_answer(waiter, flight->pending);
-    ngx_http_binarize_flight_idle(flight);
+    ngx_http_binarize_flight_end_if_unwanted(flight);
 }
 
 
 /* nobody polls, nor takes a turn, when nobody waits */
 
 void
-ngx_http_binarize_flight_idle(ngx_http_binarize_flight_t *flight)
+ngx_http_binarize_flight_end_if_unwanted(ngx_http_binarize_flight_t *flight)
 {
     if (!(flight->sleeping || flight->queued)
         || !ngx_queue_empty(&flight->waiters))
@@ -248,7 +251,7 @@ ngx_http_binarize_flight_idle(ngx_http_binarize_flight_t *flight)
 
         /* those who follow may be more patient */
 
-        if (!ngx_http_binarize_flight_deserted(flight)) {
+        if (!ngx_http_binarize_flight_unwanted(flight)) {
             return;
         }
 

@@ -1,6 +1,5 @@
 
-#include "flight/metrics.h"
-#include "flight/nodes.h"
+#include "flight/private.h"
 
 
 /* a cloud's 429 or 503 without Retry-After, seconds */
@@ -109,7 +108,7 @@ ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
     }
 
     if (rc != NGX_OK) {
-        ngx_http_binarize_lead_alone(flight);
+        ngx_http_binarize_lead_to_cloud(flight);
         return;
     }
 
@@ -153,7 +152,7 @@ ngx_http_binarize_lead_on_record_kept(ngx_http_binarize_flight_t *flight,
 
 
 void
-ngx_http_binarize_lead_alone(ngx_http_binarize_flight_t *flight)
+ngx_http_binarize_lead_to_cloud(ngx_http_binarize_flight_t *flight)
 {
     ngx_http_binarize_lead_get_token(flight);
 }
@@ -168,7 +167,7 @@ ngx_http_binarize_lead_get_token(ngx_http_binarize_flight_t *flight)
 
     /* for somebody, and by a worker that may still make calls */
 
-    if (ngx_http_binarize_flight_deserted(flight)
+    if (ngx_http_binarize_flight_unwanted(flight)
         || ngx_http_binarize_call_stopped())
     {
         ngx_http_binarize_lead_give_up(flight);
@@ -248,29 +247,17 @@ ngx_http_binarize_lead_take_turn(ngx_http_binarize_flight_t *flight)
 }
 
 
-/* nobody who waits can wait for the turn; of a task known they get that */
+/* nobody who waits can wait for the turn */
 
 static void
 ngx_http_binarize_lead_no_turn(ngx_http_binarize_flight_t *flight)
 {
-    time_t                       retry_after_s;
     ngx_http_binarize_result_t  *result;
 
-    if (flight->pending) {
-        result = flight->pending;
-        result->expires_ms = flight->retry_ms;
-        flight->pending = NULL;
+    result = ngx_http_binarize_flight_no_turn(flight, 1);
 
-        ngx_http_binarize_flight_release(flight);
-        ngx_http_binarize_flight_land(flight, result);
-        return;
-    }
-
-    retry_after_s = ((ngx_msec_int_t) (flight->retry_ms - ngx_current_msec)
-                     + 999) / 1000;
-
-    ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_BUDGET, 0,
-                                ngx_max(retry_after_s, 1));
+    ngx_http_binarize_flight_release(flight);
+    ngx_http_binarize_flight_land(flight, result);
 }
 
 
@@ -283,7 +270,7 @@ ngx_http_binarize_lead_on_turn(void *data)
 
     flight->queued = 0;
 
-    if (ngx_http_binarize_flight_deserted(flight)) {
+    if (ngx_http_binarize_flight_unwanted(flight)) {
         ngx_http_binarize_lead_give_up(flight);
         return;
     }
@@ -528,7 +515,7 @@ ngx_http_binarize_lead_done(ngx_http_binarize_flight_t *flight,
 
     ngx_http_binarize_flight_release(flight);
 
-    if (ngx_http_binarize_flight_waits(flight, result)) {
+    if (ngx_http_binarize_flight_goes_on(flight, result)) {
         ngx_http_binarize_flight_land_pending(flight, result);
         return;
     }
@@ -575,7 +562,7 @@ ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
 
     ngx_http_binarize_flight_release(flight);
 
-    if (result && ngx_http_binarize_flight_waits(flight, result)) {
+    if (result && ngx_http_binarize_flight_goes_on(flight, result)) {
         ngx_http_binarize_flight_land_pending(flight, result);
         return;
     }

@@ -1,5 +1,5 @@
 
-#include "flight/metrics.h"
+#include "flight/private.h"
 #include "redis/redis.h"
 
 

@@ -1,6 +1,5 @@
 
-#include "zone/metrics.h"
-#include "flight/nodes.h"
+#include "flight/private.h"
 #include "core/state.h"
 
 
@@ -18,9 +17,9 @@ typedef struct {
 } ngx_http_binarize_nodes_ask_t;
 
 
-static void ngx_http_binarize_nodes_inherit(
+static void ngx_http_binarize_nodes_lease_adopt(
     ngx_http_binarize_flight_t *flight);
-static void ngx_http_binarize_nodes_bequeath(
+static void ngx_http_binarize_nodes_lease_publish(
     ngx_http_binarize_flight_t *flight, u_char *token);
 static ngx_int_t ngx_http_binarize_nodes_ask_behind(
     ngx_http_binarize_flight_t *flight);
@@ -46,7 +45,7 @@ static void ngx_http_binarize_nodes_wait(ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_nodes_look(ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_nodes_on_landing(void *data, ngx_str_t *ns,
     u_char *guid);
-static void ngx_http_binarize_nodes_on_told(void *data, ngx_int_t rc,
+static void ngx_http_binarize_nodes_on_published(void *data, ngx_int_t rc,
     redisReply *reply);
 
 
@@ -68,7 +67,7 @@ ngx_http_binarize_nodes_ask(ngx_http_binarize_flight_t *flight)
     flight->lease_rc = NGX_ERROR;
     flight->landed = 0;
 
-    ngx_http_binarize_nodes_inherit(flight);
+    ngx_http_binarize_nodes_lease_adopt(flight);
 
     flight->lease = ngx_http_binarize_l2_lease(conf->redis, &conf->ns,
                                            flight->guid,
@@ -77,18 +76,18 @@ ngx_http_binarize_nodes_ask(ngx_http_binarize_flight_t *flight)
                                            flight);
 
     if (flight->lease == NULL) {
-        ngx_http_binarize_lead_alone(flight);
+        ngx_http_binarize_lead_to_cloud(flight);
         return;
     }
 
-    ngx_http_binarize_nodes_bequeath(flight,
+    ngx_http_binarize_nodes_lease_publish(flight,
                              ngx_http_binarize_l2_lease_token(flight->lease));
 
     if (ngx_http_binarize_nodes_ask_behind(flight) != NGX_OK) {
         ngx_http_binarize_l2_lease_release(flight->lease);
         flight->lease = NULL;
 
-        ngx_http_binarize_lead_alone(flight);
+        ngx_http_binarize_lead_to_cloud(flight);
     }
 }
 
@@ -96,7 +95,7 @@ ngx_http_binarize_nodes_ask(ngx_http_binarize_flight_t *flight)
 /* the lease of a worker that died leading this flight is not waited for */
 
 static void
-ngx_http_binarize_nodes_inherit(ngx_http_binarize_flight_t *flight)
+ngx_http_binarize_nodes_lease_adopt(ngx_http_binarize_flight_t *flight)
 {
     u_char  token[NGX_HTTP_BINARIZE_L2_TOKEN];
 
@@ -119,7 +118,7 @@ ngx_http_binarize_nodes_inherit(ngx_http_binarize_flight_t *flight)
 /* whoever takes the lead over finds it; NULL: there is nothing to give back */
 
 static void
-ngx_http_binarize_nodes_bequeath(ngx_http_binarize_flight_t *flight,
+ngx_http_binarize_nodes_lease_publish(ngx_http_binarize_flight_t *flight,
     u_char *token)
 {
     ngx_http_binarize_shm_flight_t  *sf;
@@ -340,7 +339,7 @@ ngx_http_binarize_nodes_decide(ngx_http_binarize_flight_t *flight)
     ngx_http_binarize_metric_lease(flight->zone, rc,
                                    result || flight->landed);
 
-    /* a result that is there but no good (see l2/l2.c) is looked up only once */
+    /* a result that is there but no good (see l2.c) is looked up only once */
 
     if (flight->landed && flight->relooked) {
         flight->landed = 0;
@@ -371,7 +370,7 @@ ngx_http_binarize_nodes_decide(ngx_http_binarize_flight_t *flight)
         ngx_http_binarize_keep_state(flight, result, flight->state_repeat);
         ngx_http_binarize_flight_release(flight);
 
-        if (ngx_http_binarize_flight_waits(flight, result)) {
+        if (ngx_http_binarize_flight_goes_on(flight, result)) {
             ngx_http_binarize_flight_land_pending(flight, result);
             return;
         }
@@ -381,12 +380,12 @@ ngx_http_binarize_nodes_decide(ngx_http_binarize_flight_t *flight)
     }
 
     if (rc == NGX_BUSY) {
-        ngx_http_binarize_nodes_bequeath(flight, NULL);
+        ngx_http_binarize_nodes_lease_publish(flight, NULL);
         ngx_http_binarize_nodes_wait(flight);
         return;
     }
 
-    ngx_http_binarize_lead_alone(flight);
+    ngx_http_binarize_lead_to_cloud(flight);
 }
 
 
@@ -504,7 +503,7 @@ ngx_http_binarize_nodes_on_landing(void *data, ngx_str_t *ns, u_char *guid)
 
 
 void
-ngx_http_binarize_nodes_tell(ngx_http_binarize_flight_t *flight,
+ngx_http_binarize_nodes_publish_state(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result, ngx_msec_t ms, uint32_t repeat)
 {
     u_char                          px[NGX_INT_T_LEN], *value;
@@ -551,7 +550,7 @@ ngx_http_binarize_nodes_tell(ngx_http_binarize_flight_t *flight,
     argv[4] = (char *) px;
     lens[4] = ngx_sprintf(px, "%M", ms) - px;
 
-    call->handler = ngx_http_binarize_nodes_on_told;
+    call->handler = ngx_http_binarize_nodes_on_published;
     call->data = call;
 
     if (ngx_http_binarize_redis_command(flight->conf->redis, call, 5, argv,
@@ -578,7 +577,8 @@ failed:
 
 
 static void
-ngx_http_binarize_nodes_on_told(void *data, ngx_int_t rc, redisReply *reply)
+ngx_http_binarize_nodes_on_published(void *data, ngx_int_t rc,
+    redisReply *reply)
 {
     ngx_free(data);
 }

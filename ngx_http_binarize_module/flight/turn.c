@@ -1,6 +1,5 @@
 
 #include "flight/private.h"
-#include "zone/metrics.h"
 
 
 static void ngx_http_binarize_flight_show_turn(
@@ -46,7 +45,7 @@ ngx_http_binarize_flight_patience(ngx_http_binarize_flight_t *flight)
 
 
 ngx_uint_t
-ngx_http_binarize_flight_deserted(ngx_http_binarize_flight_t *flight)
+ngx_http_binarize_flight_unwanted(ngx_http_binarize_flight_t *flight)
 {
     return ngx_queue_empty(&flight->waiters)
            && ngx_http_binarize_flight_patience(flight) == 0;
@@ -67,11 +66,12 @@ ngx_http_binarize_flight_await_turn(ngx_http_binarize_flight_t *flight)
         ngx_http_binarize_flight_show_turn(flight);
     }
 
-    ngx_http_binarize_flight_divide(flight, ngx_http_binarize_flight_queue,
+    ngx_http_binarize_flight_split_waiters(flight,
+                                  ngx_http_binarize_flight_can_wait_for_turn,
                                     &answered);
 
     if (ngx_queue_empty(&answered)) {
-        ngx_http_binarize_flight_idle(flight);
+        ngx_http_binarize_flight_end_if_unwanted(flight);
         return;
     }
 
@@ -123,19 +123,19 @@ ngx_http_binarize_flight_show_turn(ngx_http_binarize_flight_t *flight)
 /* 1 if the request can wait for the flight's turn; arms its deadline */
 
 ngx_uint_t
-ngx_http_binarize_flight_queue(ngx_http_binarize_waiter_t *waiter)
+ngx_http_binarize_flight_can_wait_for_turn(ngx_http_binarize_waiter_t *waiter)
 {
     ngx_http_binarize_flight_t  *flight;
 
     flight = waiter->flight;
 
     if (flight->leading && flight->turn.soon) {
-        (void) ngx_http_binarize_flight_patient(waiter);
+        (void) ngx_http_binarize_flight_can_wait(waiter);
         return 1;
     }
 
     return waiter->started_ms + waiter->wait_ms >= flight->due_ms
-           && ngx_http_binarize_flight_patient(waiter);
+           && ngx_http_binarize_flight_can_wait(waiter);
 }
 
 
