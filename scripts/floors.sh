@@ -33,24 +33,19 @@ room()
 }
 
 
-# "symbol room" of all that the rooms define and others can see
-for dir in "$objs"/*/; do
-    name=$(basename "$dir")
-    [ "$name" != $module ] || name=module
+# "symbol room" of all that the rooms define and others can see, and "symbol
+# file room" of what they use
+find $module -name '*.c' | while read -r source; do
+    file=${source#"$module"/}
+    from=$(echo "$source" | room)
+    object=$objs/$(basename "$(dirname "$source")")/$(basename "$source" .c).o
 
-    nm --defined-only -g -P "$dir"*.o \
-        | awk -v room="$name" 'NF > 1 && $2 != "t" { print $1, room }'
-done | sort > "$tmp/defined"
+    nm -g -P "$object" | awk -v room="$from" -v file="$file" '
+        { print ($2 == "U") ? "used" : "defined", $1, file, room }'
+done > "$tmp/symbols"
 
-# "symbol file room", of what they use
-for object in "$objs"/*/*.o; do
-    name=$(basename "$(dirname "$object")")
-    file=$name/$(basename "$object" .o).c
-    [ "$name" != $module ] || name=module
-
-    nm --undefined-only -P "$object" \
-        | awk -v room="$name" -v file="$file" '{ print $1, file, room }'
-done | sort > "$tmp/used"
+sed -n 's/^used //p' "$tmp/symbols" | sort > "$tmp/used"
+awk '$1 == "defined" { print $2, $4 }' "$tmp/symbols" | sort > "$tmp/defined"
 
 # "room room what file"
 {
