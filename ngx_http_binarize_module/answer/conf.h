@@ -29,4 +29,15 @@ typedef struct {
 } ngx_http_binarize_answer_conf_t;
 
 
+void ngx_http_binarize_answer_conf_init(ngx_http_binarize_answer_conf_t *conf);
+
+/* all but the part that is the flight's */
+ngx_int_t ngx_http_binarize_answer_conf_merge(ngx_conf_t *cf,
+    ngx_http_binarize_answer_conf_t *prev,
+    ngx_http_binarize_answer_conf_t *conf);
+
+/* what binarize_format may be */
+extern ngx_conf_enum_t  ngx_http_binarize_format_words[];
+
+
 #endif /* _NGX_HTTP_BINARIZE_ANSWER_CONF_H_INCLUDED_ */

@@ -44,4 +44,124 @@ typedef struct {
 } ngx_http_binarize_cloud_conf_t;
 
 
+void ngx_http_binarize_cloud_conf_init(ngx_http_binarize_cloud_conf_t *conf);
+void ngx_http_binarize_cloud_conf_merge(ngx_http_binarize_cloud_conf_t *prev,
+    ngx_http_binarize_cloud_conf_t *conf);
+
+/* of a gateway, when merged: the context of its jobs, of the current one */
+ngx_int_t ngx_http_binarize_cloud_conf_job(ngx_conf_t *cf,
+    ngx_http_binarize_cloud_conf_t *conf);
+
+#if (NGX_HTTP_SSL)
+/* and its TLS; names the directive in what nginx and OpenSSL have to say */
+ngx_int_t ngx_http_binarize_cloud_conf_ssl(ngx_conf_t *cf,
+    ngx_http_binarize_cloud_conf_t *conf);
+#endif
+
+/* directives, with cloud_conf_t as conf; and what others go by */
+char *ngx_http_binarize_bind_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+extern ngx_conf_post_t     ngx_http_binarize_max_size_post;
+extern ngx_conf_post_t     ngx_http_binarize_buffer_size_post;
+extern ngx_conf_bitmask_t  ngx_http_binarize_next_upstream_words[];
+
+#if (NGX_HTTP_SSL)
+char *ngx_http_binarize_ssl_password_file_set(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
+extern ngx_conf_bitmask_t  ngx_http_binarize_ssl_protocol_words[];
+#endif
+
+
+void ngx_http_binarize_cloud_conf_init(ngx_http_binarize_cloud_conf_t *conf);
+void ngx_http_binarize_cloud_conf_merge(ngx_http_binarize_cloud_conf_t *prev,
+    ngx_http_binarize_cloud_conf_t *conf);
+
+/* of a gateway, when merged: the context of its jobs, of the current one */
+ngx_int_t ngx_http_binarize_cloud_conf_job(ngx_conf_t *cf,
+    ngx_http_binarize_cloud_conf_t *conf);
+
+#if (NGX_HTTP_SSL)
+/* and its TLS; names the directive in what nginx and OpenSSL have to say */
+ngx_int_t ngx_http_binarize_cloud_conf_ssl(ngx_conf_t *cf,
+    ngx_http_binarize_cloud_conf_t *conf);
+#endif
+
+/* directives, with cloud_conf_t as conf; and what others go by */
+char *ngx_http_binarize_bind_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+extern ngx_conf_post_t     ngx_http_binarize_max_size_post;
+extern ngx_conf_post_t     ngx_http_binarize_buffer_size_post;
+extern ngx_conf_bitmask_t  ngx_http_binarize_next_upstream_words[];
+
+#if (NGX_HTTP_SSL)
+char *ngx_http_binarize_ssl_password_file_set(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
+extern ngx_conf_bitmask_t  ngx_http_binarize_ssl_protocol_words[];
+#endif
+
+
+void ngx_http_binarize_cloud_conf_init(ngx_http_binarize_cloud_conf_t *conf);
+void ngx_http_binarize_cloud_conf_merge(ngx_http_binarize_cloud_conf_t *prev,
+    ngx_http_binarize_cloud_conf_t *conf);
+
+/* of a gateway, when merged: the context of its jobs, of the current one */
+ngx_int_t ngx_http_binarize_cloud_conf_job(ngx_conf_t *cf,
+    ngx_http_binarize_cloud_conf_t *conf);
+
+#if (NGX_HTTP_SSL)
+/* and its TLS; names the directive in what nginx and OpenSSL have to say */
+ngx_int_t ngx_http_binarize_cloud_conf_ssl(ngx_conf_t *cf,
+    ngx_http_binarize_cloud_conf_t *conf);
+#endif
+
+/* directives, with cloud_conf_t as conf; and what others go by */
+char *ngx_http_binarize_bind_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+extern ngx_conf_post_t     ngx_http_binarize_max_size_post;
+extern ngx_conf_post_t     ngx_http_binarize_buffer_size_post;
+extern ngx_conf_bitmask_t  ngx_http_binarize_next_upstream_words[];
+
+#if (NGX_HTTP_SSL)
+char *ngx_http_binarize_ssl_password_file_set(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
+extern ngx_conf_bitmask_t  ngx_http_binarize_ssl_protocol_words[];
+#endif
+
+
+void ngx_http_binarize_cloud_conf_init(ngx_http_binarize_cloud_conf_t *conf);
+void ngx_http_binarize_cloud_conf_merge(ngx_http_binarize_cloud_conf_t *prev,
+    ngx_http_binarize_cloud_conf_t *conf);
+
+/* of a gateway, when merged: the context of its jobs, of the current one */
+ngx_int_t ngx_http_binarize_cloud_conf_job(ngx_conf_t *cf,
+    ngx_http_binarize_cloud_conf_t *conf);
+
+#if (NGX_HTTP_SSL)
+/* and its TLS; names the directive in what nginx and OpenSSL have to say */
+ngx_int_t ngx_http_binarize_cloud_conf_ssl(ngx_conf_t *cf,
+    ngx_http_binarize_cloud_conf_t *conf);
+#endif
+
+/* directives, with cloud_conf_t as conf; and what others go by */
+char *ngx_http_binarize_bind_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+extern ngx_conf_post_t     ngx_http_binarize_max_size_post;
+extern ngx_conf_post_t     ngx_http_binarize_buffer_size_post;
+extern ngx_conf_bitmask_t  ngx_http_binarize_next_upstream_words[];
+
+#if (NGX_HTTP_SSL)
+char *ngx_http_binarize_ssl_password_file_set(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
+extern ngx_conf_bitmask_t  ngx_http_binarize_ssl_protocol_words[];
+#endif
+
+
 #endif /* _NGX_HTTP_BINARIZE_CLOUD_CONF_H_INCLUDED_ */

@@ -70,8 +70,8 @@ ngx_http_binarize_check_zone(ngx_conf_t *cf,
 
         ngx_str_set(&name, "binarize");
 
-        if (conf->zone_name.len
-            && !ngx_http_binarize_check_alike(&conf->zone_name, &name))
+        if (conf->answer.flight.zone_name.len
+            && !ngx_http_binarize_check_alike(&conf->answer.flight.zone_name, &name))
         {
             goto unknown;
         }
@@ -90,7 +90,7 @@ ngx_http_binarize_check_zone(ngx_conf_t *cf,
 
     zp = bmcf->zones.elts;
 
-    if (conf->zone_name.len == 0) {
+    if (conf->answer.flight.zone_name.len == 0) {
 
         if (bmcf->zones.nelts > 1) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -106,7 +106,7 @@ ngx_http_binarize_check_zone(ngx_conf_t *cf,
 
         for (i = 0; i < bmcf->zones.nelts; i++) {
             if (ngx_http_binarize_check_alike(&zp[i]->shm.name,
-                                            &conf->zone_name))
+                                            &conf->answer.flight.zone_name))
             {
                 conf->answer.flight.zone = zp[i];
             }
@@ -131,7 +131,7 @@ ngx_http_binarize_check_zone(ngx_conf_t *cf,
 unknown:
 
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "binarize_cache: unknown zone \"%V\"", &conf->zone_name);
+                  "binarize_cache: unknown zone \"%V\"", &conf->answer.flight.zone_name);
 
     return NGX_ERROR;
 }
@@ -148,8 +148,8 @@ ngx_http_binarize_check_token(ngx_conf_t *cf,
     ngx_pool_cleanup_t         *cln;
     ngx_http_binarize_token_t  *token, **tp;
 
-    if (conf->token_source == NGX_CONF_UNSET_UINT
-        || conf->token_source == NGX_HTTP_BINARIZE_TOKEN_OFF)
+    if (conf->token.source == NGX_CONF_UNSET_UINT
+        || conf->token.source == NGX_HTTP_BINARIZE_TOKEN_OFF)
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "no binarize_credentials or binarize_bearer_file for "
@@ -157,8 +157,8 @@ ngx_http_binarize_check_token(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    if (conf->token_source == NGX_HTTP_BINARIZE_TOKEN_CREDENTIALS
-        && conf->token_target == NULL
+    if (conf->token.source == NGX_HTTP_BINARIZE_TOKEN_CREDENTIALS
+        && conf->token.target == NULL
         && ngx_http_binarize_token_target(cf, conf) != NGX_OK)
     {
         return NGX_ERROR;
@@ -203,8 +203,8 @@ ngx_http_binarize_check_token(ngx_conf_t *cf,
     token->shm_zone = conf->answer.flight.zone;
     ngx_memcpy(token->id, id, sizeof(id));
 
-    if (conf->token_source == NGX_HTTP_BINARIZE_TOKEN_FILE) {
-        token->file = conf->bearer_file;
+    if (conf->token.source == NGX_HTTP_BINARIZE_TOKEN_FILE) {
+        token->file = conf->token.bearer_file;
 
         cln = ngx_pool_cleanup_add(cf->pool, 0);
         if (cln == NULL) {
@@ -215,9 +215,9 @@ ngx_http_binarize_check_token(ngx_conf_t *cf,
         cln->data = token;
 
     } else {
-        token->client_id = conf->client_id;
-        token->client_secret = conf->client_secret;
-        token->target = conf->token_target;
+        token->client_id = conf->token.client_id;
+        token->client_secret = conf->token.client_secret;
+        token->target = conf->token.target;
     }
 
     *tp = token;
@@ -258,7 +258,7 @@ ngx_http_binarize_token_target(ngx_conf_t *cf,
                                   &target->authority, &path)
                       - p;
 
-    conf->token_target = target;
+    conf->token.target = target;
 
     return NGX_OK;
 }
@@ -273,14 +273,14 @@ ngx_http_binarize_token_id(ngx_http_binarize_loc_conf_t *conf, u_char *id)
     EVP_MD_CTX  *md;
     ngx_uint_t   i, n;
 
-    if (conf->token_source == NGX_HTTP_BINARIZE_TOKEN_FILE) {
-        parts[0] = &conf->bearer_file;
+    if (conf->token.source == NGX_HTTP_BINARIZE_TOKEN_FILE) {
+        parts[0] = &conf->token.bearer_file;
         n = 1;
 
     } else {
-        parts[0] = &conf->token_target->url;
-        parts[1] = &conf->client_id;
-        parts[2] = &conf->client_secret;
+        parts[0] = &conf->token.target->url;
+        parts[1] = &conf->token.client_id;
+        parts[2] = &conf->token.client_secret;
         n = 3;
     }
 

@@ -6,6 +6,7 @@
 #include "answer/answer.h"
 #include "redis/redis.h"
 #include "status/status.h"
+#include "token/conf.h"
 
 
 /*
@@ -18,27 +19,27 @@ typedef struct {
     ngx_uint_t                       status;   /* .._status_e, the page */
 
     /* as written; what they come to is found in check.c, budget.c */
-    ngx_str_t                        zone_name;
-
-    ngx_uint_t                       token_source;  /* unset: inherited */
-    ngx_str_t                        client_id;
-    ngx_str_t                        client_secret;
-    ngx_http_binarize_target_t      *token_target;  /* NULL: pass' host */
-    ngx_str_t                        bearer_file;
-
-    ngx_http_binarize_budget_conf_t *budget_conf;   /* NULL: off */
+    ngx_http_binarize_token_conf_t   token;
+    ngx_http_binarize_budget_conf_t *budget_conf;  /* NULL: off */
 } ngx_http_binarize_loc_conf_t;
 
 
-/* commands.c: the directives */
+/* commands.c: the directives; their setters are in the rooms' conf.c */
 extern ngx_command_t  ngx_http_binarize_commands[];
 
-/* conf.c: the page of a location; creation and inheritance */
-ngx_int_t ngx_http_binarize_status_location(ngx_http_request_t *r);
+/* conf.c: creation and inheritance, room by room */
 void *ngx_http_binarize_create_main_conf(ngx_conf_t *cf);
 void *ngx_http_binarize_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_binarize_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+
+/* location.c: whether a location is a gateway, a status page, or neither */
+char *ngx_http_binarize_pass_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_binarize_page_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+void ngx_http_binarize_location_merge(ngx_conf_t *cf,
+    ngx_http_binarize_loc_conf_t *prev, ngx_http_binarize_loc_conf_t *conf);
 
 /*
  * check.c: what can be said only when all is read: zones, token sources,

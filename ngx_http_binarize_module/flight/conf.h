@@ -42,6 +42,7 @@ typedef struct {
     ngx_uint_t                     ns_index;   /* of its counters */
     u_char                         ns_digest[16];
 
+    ngx_str_t                      zone_name;  /* as written, or empty */
     ngx_shm_zone_t                *zone;
     ngx_flag_t                     l1;
     ngx_http_binarize_redis_t     *redis;      /* or NULL */
@@ -55,6 +56,38 @@ typedef struct {
     ngx_msec_t                     poll_ms;
     ngx_msec_t                     poll_max_ms;
 } ngx_http_binarize_flight_conf_t;
+
+
+ngx_int_t ngx_http_binarize_main_conf_init(ngx_conf_t *cf,
+    ngx_http_binarize_main_conf_t *conf);
+
+void ngx_http_binarize_flight_conf_init(ngx_http_binarize_flight_conf_t *conf);
+
+/* all but the part that is the cloud's */
+void ngx_http_binarize_flight_conf_merge(ngx_http_binarize_flight_conf_t *prev,
+    ngx_http_binarize_flight_conf_t *conf);
+
+/* the namespace of binarize_pass' target; logs one line if it has none */
+ngx_int_t ngx_http_binarize_flight_conf_ns(ngx_conf_t *cf,
+    ngx_http_binarize_flight_conf_t *conf);
+
+/* a directive, with main_conf_t as conf */
+char *ngx_http_binarize_zone_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* directives, with flight_conf_t as conf; and what another one goes by */
+char *ngx_http_binarize_cache_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_binarize_negative_valid_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_binarize_poll_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_binarize_flight_redis_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_binarize_header_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+extern ngx_conf_post_t  ngx_http_binarize_valid_post;
 
 
 #endif /* _NGX_HTTP_BINARIZE_FLIGHT_CONF_H_INCLUDED_ */

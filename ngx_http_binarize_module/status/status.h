@@ -100,6 +100,12 @@ void ngx_http_binarize_page_json(ngx_http_binarize_page_t *page);
 /* what a person wants to know, without a script */
 void ngx_http_binarize_page_html(ngx_http_binarize_page_t *page);
 
+/* binarize_status, with an .._status_e at cmd->offset; and its words */
+char *ngx_http_binarize_status_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+extern ngx_conf_enum_t  ngx_http_binarize_status_words[];
+
 ngx_int_t ngx_http_binarize_status_handler(ngx_http_request_t *r,
     ngx_uint_t format);
 
