@@ -303,6 +303,7 @@ ngx_http_binarize_html_families(ngx_http_binarize_page_t *page,
 {
     uint64_t                           n;
     ngx_uint_t                         i;
+    const char                        *value;
     const ngx_http_binarize_family_t  *family;
 
     ngx_http_binarize_page_printf(page, "<h3>All that is not 0</h3>\n"
@@ -311,7 +312,9 @@ ngx_http_binarize_html_families(ngx_http_binarize_page_t *page,
     for (family = ngx_http_binarize_families; family->name; family++) {
         for (i = 0; i < family->n; i++) {
 
-            if (family->label && family->value(i) == NULL) {
+            value = family->label ? ngx_http_binarize_family_value(family, i)
+                                  : "";
+            if (value == NULL) {
                 continue;
             }
 
@@ -321,14 +324,10 @@ ngx_http_binarize_html_families(ngx_http_binarize_page_t *page,
                 continue;
             }
 
-            ngx_http_binarize_page_printf(page, "<tr><th>%s", family->name);
-
-            if (family->label) {
-                ngx_http_binarize_page_printf(page, " %s", family->value(i));
-            }
-
-            ngx_http_binarize_page_printf(page, "<td class=\"n\">%uL<td>%s\n",
-                                          n, family->help);
+            ngx_http_binarize_page_printf(page,
+                             "<tr><th>%s%s%s<td class=\"n\">%uL<td>%s\n",
+                             family->name, family->label ? " " : "", value, n,
+                             family->help);
         }
     }
 

@@ -157,7 +157,7 @@ ngx_http_binarize_json_family(ngx_http_binarize_page_t *page,
     ngx_http_binarize_page_printf(page, ",\n\"%s\":{", family->name);
 
     for (i = 0, n = 0; i < family->n; i++) {
-        value = family->value(i);
+        value = ngx_http_binarize_family_value(family, i);
 
         if (value) {
             ngx_http_binarize_page_printf(page, "%s\"%s\":%uL",

@@ -168,7 +168,7 @@ ngx_http_binarize_prometheus_family(ngx_http_binarize_page_t *page,
                 continue;
             }
 
-            value = family->value(i);
+            value = ngx_http_binarize_family_value(family, i);
 
             if (value) {
                 ngx_http_binarize_page_printf(page,

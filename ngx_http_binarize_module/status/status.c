@@ -409,6 +409,14 @@ ngx_http_binarize_family_number(const ngx_http_binarize_family_t *family,
 }
 
 
+const char *
+ngx_http_binarize_family_value(const ngx_http_binarize_family_t *family,
+    ngx_uint_t i)
+{
+    return family->names ? family->names[i] : family->name_of(i);
+}
+
+
 u_char *
 ngx_http_binarize_namespace_name(ngx_http_binarize_snapshot_t *snapshot,
     ngx_uint_t i)

@@ -78,6 +78,10 @@ uint64_t ngx_http_binarize_family_number(
     const ngx_http_binarize_family_t *family,
     ngx_http_binarize_snapshot_t *snapshot, ngx_uint_t i);
 
+/* the value of its label; NULL: there is no such number */
+const char *ngx_http_binarize_family_value(
+    const ngx_http_binarize_family_t *family, ngx_uint_t i);
+
 /* 1 and *n: the token source has such a number */
 ngx_uint_t ngx_http_binarize_credential_number(
     const ngx_http_binarize_credential_t *credential,

@@ -40,7 +40,7 @@
 
 /*
  * The cells of a block.  A new counter is a line here, before the histograms,
- * and one in the table of metrics.c.
+ * and one in the table of families.c.
  */
 typedef enum {
     /* by namespace, format and source, in this order */
@@ -174,14 +174,24 @@ typedef struct {
 } ngx_http_binarize_snapshot_t;
 
 
+typedef enum {
+    NGX_HTTP_BINARIZE_H_SIZE = 0,
+    NGX_HTTP_BINARIZE_H_WAIT,
+    NGX_HTTP_BINARIZE_H_FETCH,
+    NGX_HTTP_BINARIZE_H_REDIS_LOOKUP,
+    NGX_HTTP_BINARIZE_H_WAKE
+} ngx_http_binarize_histogram_e;
+
+
 /* what is written of a snapshot: its numbers at offset, and so on by stride */
 typedef struct {
     const char                      *name;   /* without "binarize_" */
     const char                      *help;
     const char                      *label;  /* NULL: one number */
 
-    /* the label's i-th value, NULL: there is no such number */
-    const char                    *(*value)(ngx_uint_t i);
+    /* the label's i-th value, by either; NULL: there is no such number */
+    const char *const               *names;
+    const char                    *(*name_of)(ngx_uint_t i);
 
     ngx_uint_t                       n;
     size_t                           offset;
@@ -202,7 +212,7 @@ typedef struct {
 } ngx_http_binarize_histogram_t;
 
 
-/* each ends with an entry without a name */
+/* families.c; each ends with an entry without a name */
 extern const ngx_http_binarize_family_t     ngx_http_binarize_families[];
 extern const ngx_http_binarize_histogram_t  ngx_http_binarize_histograms[];
 
