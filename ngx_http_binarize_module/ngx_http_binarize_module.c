@@ -15,38 +15,41 @@ static ngx_int_t ngx_http_binarize_init_process(ngx_cycle_t *cycle);
 static void ngx_http_binarize_on_wake(void *data);
 static void ngx_http_binarize_on_stop(void *data);
 static void ngx_http_binarize_exit_process(ngx_cycle_t *cycle);
-static ngx_int_t ngx_http_binarize_variable_id(ngx_http_request_t *r,
+static ngx_int_t ngx_http_binarize_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_binarize_variable_cache(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_binarize_variable_task_status(
-    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_binarize_variable_cloud_calls(
-    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_binarize_variable_wait_time(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_binarize_variable_printf(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, const char *fmt, ...);
+
+
+enum {
+    NGX_HTTP_BINARIZE_VAR_ID,
+    NGX_HTTP_BINARIZE_VAR_CACHE,
+    NGX_HTTP_BINARIZE_VAR_TASK_STATUS,
+    NGX_HTTP_BINARIZE_VAR_CLOUD_CALLS,
+    NGX_HTTP_BINARIZE_VAR_WAIT_TIME
+};
 
 
 static ngx_http_variable_t  ngx_http_binarize_vars[] = {
 
     { ngx_string("binarize_id"), NULL,
-      ngx_http_binarize_variable_id, 0,
+      ngx_http_binarize_variable, NGX_HTTP_BINARIZE_VAR_ID,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("binarize_cache"), NULL,
-      ngx_http_binarize_variable_cache, 0,
+      ngx_http_binarize_variable, NGX_HTTP_BINARIZE_VAR_CACHE,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("binarize_task_status"), NULL,
-      ngx_http_binarize_variable_task_status, 0,
+      ngx_http_binarize_variable, NGX_HTTP_BINARIZE_VAR_TASK_STATUS,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("binarize_cloud_calls"), NULL,
-      ngx_http_binarize_variable_cloud_calls, 0,
+      ngx_http_binarize_variable, NGX_HTTP_BINARIZE_VAR_CLOUD_CALLS,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("binarize_wait_time"), NULL,
-      ngx_http_binarize_variable_wait_time, 0,
+      ngx_http_binarize_variable, NGX_HTTP_BINARIZE_VAR_WAIT_TIME,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
@@ -251,14 +254,15 @@ ngx_http_binarize_exit_process(ngx_cycle_t *cycle)
 
 
 /*
- * The request's context; an internal redirect has cleared the module
+ * Of the request's context; an internal redirect has cleared the module
  * contexts, then there is none.
  */
 
-static ngx_http_binarize_ctx_t *
-ngx_http_binarize_variable_ctx(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v)
+static ngx_int_t
+ngx_http_binarize_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
 {
+    const char               *name;
     ngx_http_binarize_ctx_t  *ctx;
 
     ctx = ngx_http_binarize_job_of(r)
@@ -266,136 +270,79 @@ ngx_http_binarize_variable_ctx(ngx_http_request_t *r,
 
     if (ctx == NULL) {
         v->not_found = 1;
-        return NULL;
+        return NGX_OK;
     }
 
     v->valid = 1;
     v->no_cacheable = 1;
     v->not_found = 0;
 
-    return ctx;
-}
+    name = NULL;
 
+    switch (data) {
 
-static ngx_int_t
-ngx_http_binarize_variable_id(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_http_binarize_ctx_t  *ctx;
+    case NGX_HTTP_BINARIZE_VAR_ID:
+        if (ctx->has_guid) {
+            v->len = BINARIZE_GUID_SIZE;
+            v->data = ctx->guid;
+            return NGX_OK;
+        }
 
-    ctx = ngx_http_binarize_variable_ctx(r, v);
+        break;
 
-    if (ctx == NULL) {
-        return NGX_OK;
+    case NGX_HTTP_BINARIZE_VAR_CACHE:
+        if (ctx->waiter.source != BINARIZE_SOURCE_NONE) {
+            name = binarize_source_name(ctx->waiter.source);
+        }
+
+        break;
+
+    case NGX_HTTP_BINARIZE_VAR_TASK_STATUS:
+        if (ctx->has_status) {
+            name = binarize_task_status_name(ctx->task_status);
+        }
+
+        break;
+
+    case NGX_HTTP_BINARIZE_VAR_CLOUD_CALLS:
+        return ngx_http_binarize_variable_printf(r, v, "%ui",
+                                                 ctx->waiter.cloud_calls);
+
+    default: /* NGX_HTTP_BINARIZE_VAR_WAIT_TIME */
+        return ngx_http_binarize_variable_printf(r, v, "%T.%03M",
+                                             (time_t) (ctx->waited_ms / 1000),
+                                             ctx->waited_ms % 1000);
     }
 
-    if (!ctx->has_guid) {
+    if (name == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    v->len = BINARIZE_GUID_SIZE;
-    v->data = ctx->guid;
+    v->data = (u_char *) name;
+    v->len = ngx_strlen(name);
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_binarize_variable_cache(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
+ngx_http_binarize_variable_printf(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, const char *fmt, ...)
 {
-    ngx_http_binarize_ctx_t  *ctx;
-
-    ctx = ngx_http_binarize_variable_ctx(r, v);
-
-    if (ctx == NULL) {
-        return NGX_OK;
-    }
-
-    if (ctx->waiter.source == BINARIZE_SOURCE_NONE) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    v->data = (u_char *) binarize_source_name(ctx->waiter.source);
-    v->len = ngx_strlen(v->data);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_binarize_variable_task_status(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_http_binarize_ctx_t  *ctx;
-
-    ctx = ngx_http_binarize_variable_ctx(r, v);
-
-    if (ctx == NULL) {
-        return NGX_OK;
-    }
-
-    if (!ctx->has_status) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    v->data = (u_char *) binarize_task_status_name(ctx->task_status);
-    v->len = ngx_strlen(v->data);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_binarize_variable_cloud_calls(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    u_char                   *p;
-    ngx_http_binarize_ctx_t  *ctx;
-
-    ctx = ngx_http_binarize_variable_ctx(r, v);
-
-    if (ctx == NULL) {
-        return NGX_OK;
-    }
-
-    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    v->data = p;
-    v->len = ngx_sprintf(p, "%ui", ctx->waiter.cloud_calls) - p;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_binarize_variable_wait_time(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    u_char                   *p;
-    ngx_http_binarize_ctx_t  *ctx;
-
-    ctx = ngx_http_binarize_variable_ctx(r, v);
-
-    if (ctx == NULL) {
-        return NGX_OK;
-    }
+    u_char   *p;
+    va_list   args;
 
     p = ngx_pnalloc(r->pool, NGX_TIME_T_LEN + sizeof(".000"));
     if (p == NULL) {
         return NGX_ERROR;
     }
 
+    va_start(args, fmt);
     v->data = p;
-    v->len = ngx_sprintf(p, "%T.%03M", (time_t) (ctx->waited_ms / 1000),
-                         ctx->waited_ms % 1000)
+    v->len = ngx_vslprintf(p, p + NGX_TIME_T_LEN + sizeof(".000"), fmt, args)
              - p;
+    va_end(args);
 
     return NGX_OK;
 }
