@@ -4,6 +4,8 @@
 
 static ngx_int_t ngx_http_binarize_check_budget_share(ngx_conf_t *cf,
     ngx_http_binarize_loc_conf_t *conf);
+static ngx_uint_t ngx_http_binarize_check_budget_meet(
+    ngx_http_binarize_loc_conf_t *a, ngx_http_binarize_loc_conf_t *b);
 static ngx_uint_t ngx_http_binarize_check_budget_equal(
     ngx_http_binarize_loc_conf_t *a, ngx_http_binarize_loc_conf_t *b);
 static ngx_uint_t ngx_http_binarize_check_budget_same_redis(
@@ -59,63 +61,75 @@ static ngx_int_t
 ngx_http_binarize_check_budget_share(ngx_conf_t *cf,
     ngx_http_binarize_loc_conf_t *conf)
 {
-    ngx_uint_t                       i;
-    ngx_http_binarize_budget_t      *budget;
-    ngx_http_binarize_loc_conf_t   **gp;
-    ngx_http_binarize_main_conf_t   *bmcf;
+    ngx_uint_t                         i;
+    ngx_http_binarize_budget_t        *budget;
+    ngx_http_binarize_loc_conf_t     **gp;
+    ngx_http_binarize_flight_conf_t   *fcf;
 
-    if (conf->budget_conf->shared && conf->answer.flight.redis == NULL) {
+    fcf = &conf->answer.flight;
+
+    if (conf->budget_conf->shared && fcf->redis == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "binarize_budget: \"shared\" for binarize_pass \"%V\" "
-                      "needs binarize_redis", &conf->answer.flight.cloud.target->url);
+                      "needs binarize_redis", &fcf->cloud.target->url);
         return NGX_ERROR;
     }
 
-    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_binarize_module);
+    gp = fcf->main->gateways.elts;
 
-    gp = bmcf->gateways.elts;
+    for (i = 0; i < fcf->main->gateways.nelts && gp[i] != conf; i++) {
 
-    for (i = 0; i < bmcf->gateways.nelts && gp[i] != conf; i++) {
-
-        if (gp[i]->budget_conf == NULL
-            || ngx_memcmp(gp[i]->answer.flight.token->id, conf->answer.flight.token->id,
-                          sizeof(conf->answer.flight.token->id))
-               != 0)
+        if (ngx_http_binarize_check_budget_meet(gp[i], conf)
+            && !ngx_http_binarize_check_budget_equal(gp[i], conf))
         {
-            continue;
-        }
-
-        if (gp[i]->answer.flight.zone != conf->answer.flight.zone
-            && !(gp[i]->budget_conf->shared && conf->budget_conf->shared
-                 && ngx_http_binarize_check_budget_same_redis(gp[i], conf)))
-        {
-            continue;
-        }
-
-        if (!ngx_http_binarize_check_budget_equal(gp[i], conf)) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "binarize_budget: two that differ for the same "
                           "credentials, of binarize_pass \"%V\" and \"%V\"",
-                          &gp[i]->answer.flight.cloud.target->url, &conf->answer.flight.cloud.target->url);
+                          &gp[i]->answer.flight.cloud.target->url,
+                          &fcf->cloud.target->url);
             return NGX_ERROR;
         }
     }
 
-    if (conf->answer.flight.token->budget == NULL) {
+    if (fcf->token->budget == NULL) {
         budget = ngx_http_binarize_budget_create(cf, conf->budget_conf,
-                                                 conf->answer.flight.token->id, conf->answer.flight.zone,
+                                                 fcf->token->id, fcf->zone,
                                                  conf->budget_conf->shared
-                                                 ? conf->answer.flight.redis : NULL);
+                                                 ? fcf->redis : NULL);
         if (budget == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_http_binarize_token_set_budget(conf->answer.flight.token, budget);
+        ngx_http_binarize_token_set_budget(fcf->token, budget);
     }
 
-    conf->answer.flight.budget = conf->answer.flight.token->budget;
+    fcf->budget = fcf->token->budget;
 
     return NGX_OK;
+}
+
+
+/* of the same credentials, and counted in the same place */
+
+static ngx_uint_t
+ngx_http_binarize_check_budget_meet(ngx_http_binarize_loc_conf_t *a,
+    ngx_http_binarize_loc_conf_t *b)
+{
+    ngx_http_binarize_flight_conf_t  *af, *bf;
+
+    af = &a->answer.flight;
+    bf = &b->answer.flight;
+
+    if (a->budget_conf == NULL
+        || ngx_memcmp(af->token->id, bf->token->id, sizeof(af->token->id))
+           != 0)
+    {
+        return 0;
+    }
+
+    return af->zone == bf->zone
+           || (a->budget_conf->shared && b->budget_conf->shared
+               && ngx_http_binarize_check_budget_same_redis(a, b));
 }
 
 

@@ -2,6 +2,8 @@
 #include "token/conf.h"
 #include "common/conf.h"
 
+#include <openssl/evp.h>
+
 
 static char *ngx_http_binarize_token_source(ngx_conf_t *cf,
     ngx_http_binarize_token_conf_t *tcf, ngx_uint_t source);
@@ -189,4 +191,132 @@ ngx_http_binarize_token_source(ngx_conf_t *cf,
     tcf->source = source;
 
     return NGX_CONF_OK;
+}
+
+
+/* "/connect/token" on the host of binarize_pass */
+
+ngx_int_t
+ngx_http_binarize_token_conf_target(ngx_conf_t *cf,
+    ngx_http_binarize_token_conf_t *conf, ngx_http_binarize_target_t *pass)
+{
+    u_char                      *p;
+    ngx_http_binarize_target_t  *target;
+
+    static ngx_str_t  path = ngx_string("/connect/token");
+
+    target = ngx_palloc(cf->pool, sizeof(*target));
+    if (target == NULL) {
+        return NGX_ERROR;
+    }
+
+    *target = *pass;
+    target->uri = path;
+
+    p = ngx_pnalloc(cf->pool, sizeof("https://") + target->authority.len
+                              + path.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    target->url.data = p;
+    target->url.len = ngx_sprintf(p, "%s%V%V",
+                                  target->ssl ? "https://" : "http://",
+                                  &target->authority, &path)
+                      - p;
+
+    conf->target = target;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_binarize_token_conf_id(ngx_http_binarize_token_conf_t *conf,
+    u_char *id)
+{
+    u_char       digest[EVP_MAX_MD_SIZE];
+    ngx_int_t    rc;
+    ngx_str_t   *parts[3];
+    EVP_MD_CTX  *md;
+    ngx_uint_t   i, n;
+
+    if (conf->source == NGX_HTTP_BINARIZE_TOKEN_FILE) {
+        parts[0] = &conf->bearer_file;
+        n = 1;
+
+    } else {
+        parts[0] = &conf->target->url;
+        parts[1] = &conf->client_id;
+        parts[2] = &conf->client_secret;
+        n = 3;
+    }
+
+    md = EVP_MD_CTX_new();
+    rc = NGX_ERROR;
+
+    if (md == NULL || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1) {
+        goto done;
+    }
+
+    for (i = 0; i < n; i++) {
+
+        /* the lengths keep the parts apart */
+
+        if (EVP_DigestUpdate(md, &parts[i]->len, sizeof(parts[i]->len)) != 1
+            || EVP_DigestUpdate(md, parts[i]->data, parts[i]->len) != 1)
+        {
+            goto done;
+        }
+    }
+
+    if (EVP_DigestFinal_ex(md, digest, NULL) == 1) {
+        ngx_memcpy(id, digest, 32);
+        rc = NGX_OK;
+    }
+
+done:
+
+    EVP_MD_CTX_free(md);
+
+    return rc;
+}
+
+
+ngx_http_binarize_token_t *
+ngx_http_binarize_token_conf_create(ngx_conf_t *cf,
+    ngx_http_binarize_token_conf_t *conf, u_char *id,
+    ngx_http_binarize_cloud_conf_t *cloud, ngx_shm_zone_t *shm_zone)
+{
+    ngx_pool_cleanup_t         *cln;
+    ngx_http_binarize_token_t  *token;
+
+    token = ngx_pcalloc(cf->pool, sizeof(*token));
+    if (token == NULL) {
+        return NULL;
+    }
+
+    token->conf = cloud;
+    token->shm_zone = shm_zone;
+    ngx_memcpy(token->id, id, sizeof(token->id));
+
+    if (conf->source == NGX_HTTP_BINARIZE_TOKEN_CREDENTIALS) {
+        token->client_id = conf->client_id;
+        token->client_secret = conf->client_secret;
+        token->target = conf->target;
+
+        return token;
+    }
+
+    token->file = conf->bearer_file;
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_binarize_token_file_cleanup;
+    cln->data = token;
+
+    return token;
 }
