@@ -2,6 +2,8 @@
 #include "answer/placeholder.h"
 
 
+static char *ngx_http_binarize_placeholder_parameter(ngx_conf_t *cf,
+    ngx_http_binarize_placeholder_t *placeholder, ngx_str_t *value);
 static char *ngx_http_binarize_placeholder_file(ngx_conf_t *cf,
     ngx_str_t *name, ngx_str_t *image);
 static ngx_int_t ngx_http_binarize_placeholder_read(ngx_conf_t *cf,
@@ -10,70 +12,49 @@ static ngx_int_t ngx_http_binarize_placeholder_check(ngx_conf_t *cf,
     ngx_str_t *name, ngx_str_t *image);
 
 
+/* of binarize_placeholder, each with a file */
+static const struct {
+    ngx_str_t  name;
+    size_t     offset;
+} ngx_http_binarize_placeholder_kinds[] = {
+    { ngx_string("pending="),
+      offsetof(ngx_http_binarize_placeholder_t, pending) },
+    { ngx_string("missing="),
+      offsetof(ngx_http_binarize_placeholder_t, missing) },
+    { ngx_string("error="),
+      offsetof(ngx_http_binarize_placeholder_t, error) },
+    { ngx_null_string, 0 }
+};
+
+
 char *
 ngx_http_binarize_placeholder_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_http_binarize_answer_conf_t *blcf = conf;
+    ngx_http_binarize_answer_conf_t *acf = conf;
 
-    ngx_str_t                        *value, *image, name;
-    ngx_uint_t                        i, k;
-    ngx_http_binarize_placeholder_t  *placeholder;
+    ngx_str_t   *value;
+    ngx_uint_t   i;
 
-    static ngx_str_t  kinds[] = {
-        ngx_string("pending="),
-        ngx_string("missing="),
-        ngx_string("error=")
-    };
-
-    if (blcf->placeholder != NGX_CONF_UNSET_PTR) {
+    if (acf->placeholder != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
-        blcf->placeholder = NULL;
+        acf->placeholder = NULL;
         return NGX_CONF_OK;
     }
 
-    placeholder = ngx_pcalloc(cf->pool, sizeof(*placeholder));
-    if (placeholder == NULL) {
+    acf->placeholder = ngx_pcalloc(cf->pool, sizeof(*acf->placeholder));
+    if (acf->placeholder == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    blcf->placeholder = placeholder;
-
     for (i = 1; i < cf->args->nelts; i++) {
-
-        for (k = 0; k < 3; k++) {
-            if (ngx_strncmp(value[i].data, kinds[k].data, kinds[k].len) == 0) {
-                break;
-            }
-        }
-
-        if (k == 3) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "binarize_placeholder: invalid parameter "
-                               "\"%V\"", &value[i]);
-            return NGX_CONF_ERROR;
-        }
-
-        image = (k == 0) ? &placeholder->pending
-                         : (k == 1) ? &placeholder->missing
-                                    : &placeholder->error;
-
-        name.data = value[i].data + kinds[k].len;
-        name.len = value[i].len - kinds[k].len;
-
-        if (image->len) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "binarize_placeholder: duplicate parameter "
-                               "\"%V\"", &value[i]);
-            return NGX_CONF_ERROR;
-        }
-
-        if (ngx_http_binarize_placeholder_file(cf, &name, image)
+        if (ngx_http_binarize_placeholder_parameter(cf, acf->placeholder,
+                                                    &value[i])
             != NGX_CONF_OK)
         {
             return NGX_CONF_ERROR;
@@ -81,6 +62,45 @@ ngx_http_binarize_placeholder_set(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_binarize_placeholder_parameter(ngx_conf_t *cf,
+    ngx_http_binarize_placeholder_t *placeholder, ngx_str_t *value)
+{
+    ngx_str_t         name, *image;
+    ngx_uint_t        k;
+    const ngx_str_t  *kind;
+
+    for (k = 0; ngx_http_binarize_placeholder_kinds[k].name.len; k++) {
+        kind = &ngx_http_binarize_placeholder_kinds[k].name;
+
+        if (ngx_strncmp(value->data, kind->data, kind->len) != 0) {
+            continue;
+        }
+
+        image = (ngx_str_t *) ((u_char *) placeholder
+                              + ngx_http_binarize_placeholder_kinds[k].offset);
+
+        name.data = value->data + kind->len;
+        name.len = value->len - kind->len;
+
+        if (image->len) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "binarize_placeholder: duplicate parameter "
+                               "\"%V\"", value);
+            return NGX_CONF_ERROR;
+        }
+
+        return ngx_http_binarize_placeholder_file(cf, &name, image);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "binarize_placeholder: invalid parameter \"%V\"",
+                       value);
+
+    return NGX_CONF_ERROR;
 }
 
 

@@ -2,6 +2,8 @@
 #include "budget/budget.h"
 
 
+static ngx_int_t ngx_http_binarize_budget_parameter(
+    ngx_http_binarize_budget_conf_t *bcf, ngx_str_t s);
 static ngx_int_t ngx_http_binarize_budget_rate(ngx_str_t *value,
     uint32_t *rate);
 static ngx_int_t ngx_http_binarize_budget_quota(ngx_str_t *value,
@@ -15,8 +17,7 @@ static ngx_int_t ngx_http_binarize_budget_keys(ngx_conf_t *cf,
 char *
 ngx_http_binarize_budget_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_int_t                          rc;
-    ngx_str_t                         *value, s;
+    ngx_str_t                         *value;
     ngx_uint_t                         i;
     binarize_budget_limits_t          *limits;
     ngx_http_binarize_budget_conf_t   *bcf, **slot;
@@ -39,53 +40,16 @@ ngx_http_binarize_budget_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    limits = &bcf->limits;
-
     for (i = 1; i < cf->args->nelts; i++) {
-
-        s = value[i];
-
-        if (ngx_strncmp(s.data, "rate=", 5) == 0 && limits->rate == 0) {
-            s.data += 5;
-            s.len -= 5;
-            rc = ngx_http_binarize_budget_rate(&s, &limits->rate);
-
-        } else if (ngx_strncmp(s.data, "burst=", 6) == 0
-                   && limits->burst == 0)
-        {
-            rc = ngx_http_binarize_budget_number(s.data + 6, s.len - 6,
-                                                 BINARIZE_BUDGET_MAX_BURST,
-                                                 &limits->burst);
-
-        } else if (ngx_strncmp(s.data, "concurrency=", 12) == 0
-                   && limits->concurrency == 0)
-        {
-            rc = ngx_http_binarize_budget_number(s.data + 12, s.len - 12,
-                                                 BINARIZE_BUDGET_MAX_QUOTA,
-                                                 &limits->concurrency);
-
-        } else if (ngx_strncmp(s.data, "quota=", 6) == 0
-                   && limits->quota == 0)
-        {
-            s.data += 6;
-            s.len -= 6;
-            rc = ngx_http_binarize_budget_quota(&s, limits);
-
-        } else if (ngx_strcmp(s.data, "shared") == 0 && !bcf->shared) {
-            bcf->shared = 1;
-            rc = NGX_OK;
-
-        } else {
-            rc = NGX_ERROR;
-        }
-
-        if (rc != NGX_OK) {
+        if (ngx_http_binarize_budget_parameter(bcf, value[i]) != NGX_OK) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "binarize_budget: invalid parameter \"%V\"",
                                &value[i]);
             return NGX_CONF_ERROR;
         }
     }
+
+    limits = &bcf->limits;
 
     if (limits->burst && limits->rate == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -105,6 +69,51 @@ ngx_http_binarize_budget_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     *slot = bcf;
 
     return NGX_CONF_OK;
+}
+
+
+/* each once */
+
+static ngx_int_t
+ngx_http_binarize_budget_parameter(ngx_http_binarize_budget_conf_t *bcf,
+    ngx_str_t s)
+{
+    binarize_budget_limits_t  *limits;
+
+    limits = &bcf->limits;
+
+    if (ngx_strncmp(s.data, "rate=", 5) == 0 && limits->rate == 0) {
+        s.data += 5;
+        s.len -= 5;
+        return ngx_http_binarize_budget_rate(&s, &limits->rate);
+    }
+
+    if (ngx_strncmp(s.data, "burst=", 6) == 0 && limits->burst == 0) {
+        return ngx_http_binarize_budget_number(s.data + 6, s.len - 6,
+                                               BINARIZE_BUDGET_MAX_BURST,
+                                               &limits->burst);
+    }
+
+    if (ngx_strncmp(s.data, "concurrency=", 12) == 0
+        && limits->concurrency == 0)
+    {
+        return ngx_http_binarize_budget_number(s.data + 12, s.len - 12,
+                                               BINARIZE_BUDGET_MAX_QUOTA,
+                                               &limits->concurrency);
+    }
+
+    if (ngx_strncmp(s.data, "quota=", 6) == 0 && limits->quota == 0) {
+        s.data += 6;
+        s.len -= 6;
+        return ngx_http_binarize_budget_quota(&s, limits);
+    }
+
+    if (ngx_strcmp(s.data, "shared") == 0 && !bcf->shared) {
+        bcf->shared = 1;
+        return NGX_OK;
+    }
+
+    return NGX_ERROR;
 }
 
 
