@@ -268,14 +268,14 @@ ngx_http_binarize_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     ctx = ngx_http_binarize_job_of(r)
           ? NULL : ngx_http_get_module_ctx(r, ngx_http_binarize_module);
 
+    v->not_found = 1;
+
     if (ctx == NULL) {
-        v->not_found = 1;
         return NGX_OK;
     }
 
     v->valid = 1;
     v->no_cacheable = 1;
-    v->not_found = 0;
 
     name = NULL;
 
@@ -283,25 +283,22 @@ ngx_http_binarize_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     case NGX_HTTP_BINARIZE_VAR_ID:
         if (ctx->has_guid) {
+            v->not_found = 0;
             v->len = BINARIZE_GUID_SIZE;
             v->data = ctx->guid;
-            return NGX_OK;
         }
-
         break;
 
     case NGX_HTTP_BINARIZE_VAR_CACHE:
         if (ctx->waiter.source != BINARIZE_SOURCE_NONE) {
             name = binarize_source_name(ctx->waiter.source);
         }
-
         break;
 
     case NGX_HTTP_BINARIZE_VAR_TASK_STATUS:
         if (ctx->has_status) {
             name = binarize_task_status_name(ctx->task_status);
         }
-
         break;
 
     case NGX_HTTP_BINARIZE_VAR_CLOUD_CALLS:
@@ -314,13 +311,11 @@ ngx_http_binarize_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
                                              ctx->waited_ms % 1000);
     }
 
-    if (name == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
+    if (name) {
+        v->not_found = 0;
+        v->data = (u_char *) name;
+        v->len = ngx_strlen(name);
     }
-
-    v->data = (u_char *) name;
-    v->len = ngx_strlen(name);
 
     return NGX_OK;
 }
@@ -339,6 +334,7 @@ ngx_http_binarize_variable_printf(ngx_http_request_t *r,
     }
 
     va_start(args, fmt);
+    v->not_found = 0;
     v->data = p;
     v->len = ngx_vslprintf(p, p + NGX_TIME_T_LEN + sizeof(".000"), fmt, args)
              - p;
