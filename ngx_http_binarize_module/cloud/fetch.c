@@ -143,13 +143,6 @@ ngx_http_binarize_fetch_cleanup(void *data)
 }
 
 
-void
-ngx_http_binarize_fetch_abandon(ngx_http_binarize_fetch_t *fetch)
-{
-    ngx_http_binarize_call_abandon(fetch->call);
-}
-
-
 ngx_int_t
 ngx_http_binarize_fetch_start(ngx_http_binarize_fetch_t *fetch)
 {

@@ -77,11 +77,9 @@ struct ngx_http_binarize_fetch_s {
 };
 
 
-/* zeroed but for conf; NULL: no memory.  Either start it or abandon it. */
+/* zeroed but for conf; NULL: no memory.  It has to be started. */
 ngx_http_binarize_fetch_t *ngx_http_binarize_fetch_create(
     ngx_http_binarize_cloud_conf_t *conf);
-
-void ngx_http_binarize_fetch_abandon(ngx_http_binarize_fetch_t *fetch);
 
 /*
  * Starts the call.  done() is called once, from the event loop, and the fetch

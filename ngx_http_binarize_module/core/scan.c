@@ -181,13 +181,6 @@ binarize_scan_run(binarize_scan_t *scan)
 
 
 int
-binarize_scan_complete(const binarize_scan_t *scan)
-{
-    return scan->state == scan_done && scan->reason == NULL;
-}
-
-
-int
 binarize_scan_finish(binarize_scan_t *scan)
 {
     if (scan->reason) {

@@ -96,9 +96,6 @@ void binarize_scan_init(binarize_scan_t *scan, uint64_t max_payload_size);
  */
 int binarize_scan_run(binarize_scan_t *scan);
 
-/* 1 once the top-level value is closed; for close-delimited bodies */
-int binarize_scan_complete(const binarize_scan_t *scan);
-
 /* the input has ended: BINARIZE_OK, or BINARIZE_ERROR (truncated) */
 int binarize_scan_finish(binarize_scan_t *scan);
 

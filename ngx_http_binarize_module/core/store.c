@@ -188,13 +188,6 @@ binarize_store_nblocks(const binarize_store_t *store)
 }
 
 
-int
-binarize_store_dirty(const binarize_store_t *store)
-{
-    return store->dirty != 0;
-}
-
-
 binarize_store_entry_t *
 binarize_store_find(const binarize_store_t *store, const unsigned char *key)
 {
@@ -299,37 +292,11 @@ binarize_store_prefetch(const binarize_store_t *store,
 }
 
 
-binarize_store_ref_t
-binarize_store_ref(const binarize_store_t *store,
+uint32_t
+binarize_store_place(const binarize_store_t *store,
     const binarize_store_entry_t *entry)
 {
-    binarize_store_ref_t  ref;
-
-    ref.index = binarize_store_index(store, entry);
-    ref.generation = entry->generation;
-
-    return ref;
-}
-
-
-binarize_store_entry_t *
-binarize_store_get(binarize_store_t *store, binarize_store_ref_t ref)
-{
-    binarize_store_entry_t  *entry;
-
-    if (store->dirty) {
-        binarize_store_recover(store);
-    }
-
-    if (ref.index == 0 || ref.index > store->nblocks
-        || binarize_store_map(store)[ref.index] != BINARIZE_STORE_MAP_HEAD)
-    {
-        return NULL;
-    }
-
-    entry = binarize_store_entry(store, ref.index);
-
-    return entry->generation == ref.generation ? entry : NULL;
+    return binarize_store_index(store, entry);
 }
 
 
@@ -567,83 +534,6 @@ binarize_store_release_slot(binarize_store_t *store, unsigned slot)
     }
 
     binarize_store_leave(store);
-}
-
-
-binarize_store_entry_t *
-binarize_store_walk(binarize_store_t *store, uint32_t *cursor, size_t nblocks)
-{
-    size_t                   left;
-    unsigned char           *head, *map;
-    binarize_store_entry_t  *entry;
-
-    if (store->dirty) {
-        binarize_store_recover(store);
-    }
-
-    map = binarize_store_map(store);
-
-    while (*cursor < store->nblocks && nblocks) {
-
-        left = store->nblocks - *cursor;
-
-        if (left > nblocks) {
-            left = nblocks;
-        }
-
-        head = memchr(map + *cursor + 1, BINARIZE_STORE_MAP_HEAD, left);
-
-        if (head == NULL) {
-            *cursor += left;
-            nblocks -= left;
-            continue;
-        }
-
-        nblocks -= (head - map) - *cursor;
-        *cursor = head - map;
-
-        entry = binarize_store_entry(store, *cursor);
-
-        if (entry->state == BINARIZE_STORE_LIVE) {
-            return entry;
-        }
-    }
-
-    if (*cursor >= store->nblocks) {
-        *cursor = 0;
-    }
-
-    return NULL;
-}
-
-
-size_t
-binarize_store_sweep(binarize_store_t *store, size_t nblocks, uint64_t now_ms)
-{
-    size_t                   n;
-    uint32_t                 start;
-    binarize_store_entry_t  *entry;
-
-    n = 0;
-
-    while (nblocks) {
-        start = store->sweep;
-        entry = binarize_store_walk(store, &store->sweep, nblocks);
-
-        if (entry == NULL) {
-            break;
-        }
-
-        nblocks -= store->sweep - start;
-
-        if (binarize_store_forgotten(entry, now_ms)) {
-            store->stats.expired++;
-            store_remove_entry(store, entry);
-            n++;
-        }
-    }
-
-    return n;
 }
 
 

@@ -159,13 +159,6 @@ typedef struct {
 typedef struct binarize_store_s  binarize_store_t;
 
 
-/* survives the entry: see binarize_store_get() */
-typedef struct {
-    uint64_t       generation;
-    uint32_t       index;
-} binarize_store_ref_t;
-
-
 typedef struct {
     /* gauges */
     uint64_t       nblocks;         /* of the memory */
@@ -213,9 +206,6 @@ int binarize_store_init(void *memory, size_t size, binarize_store_t **store,
 /* the largest payload and document together an entry may have, bytes */
 uint64_t binarize_store_max_size(const binarize_store_t *store);
 
-/* not zero if a process died inside a locked call; locked */
-int binarize_store_dirty(const binarize_store_t *store);
-
 /*
  * Rebuilds what is derived; entries that are not whole are dropped, pins are
  * kept, and nearly the order in which they are to go.  Every locked call does
@@ -247,16 +237,9 @@ uint32_t binarize_store_prefetch(const binarize_store_t *store,
 binarize_store_entry_t *binarize_store_peek(binarize_store_t *store,
     const unsigned char key[BINARIZE_STORE_KEY_SIZE]);
 
-/* locked, or pinned */
-binarize_store_ref_t binarize_store_ref(const binarize_store_t *store,
+/* the block of its head, until it is freed; locked, or pinned */
+uint32_t binarize_store_place(const binarize_store_t *store,
     const binarize_store_entry_t *entry);
-
-/*
- * The entry, or NULL if it was freed since, whatever its block is used for
- * now.  It may be a zombie.  Locked.
- */
-binarize_store_entry_t *binarize_store_get(binarize_store_t *store,
-    binarize_store_ref_t ref);
 
 
 /*
@@ -380,23 +363,6 @@ int binarize_store_put(binarize_store_t *store,
 /* unlinks the live entry of key: BINARIZE_OK or BINARIZE_DECLINED; locked */
 int binarize_store_remove(binarize_store_t *store,
     const unsigned char key[BINARIZE_STORE_KEY_SIZE]);
-
-/*
- * Looks at nblocks blocks from where the call before ended and removes what
- * is to be forgotten.  Returns the number of entries removed.  Locked.
- */
-size_t binarize_store_sweep(binarize_store_t *store, size_t nblocks,
-    uint64_t now_ms);
-
-/*
- * Walks over the live entries, in no order: sets *cursor (0 to begin with)
- * and returns the next one, or NULL after nblocks blocks were looked at (then
- * *cursor is not 0: call again, the mutex may be released between) or at the
- * end (*cursor is 0).  Entries that come and go meanwhile may be missed.
- * Locked.
- */
-binarize_store_entry_t *binarize_store_walk(binarize_store_t *store,
-    uint32_t *cursor, size_t nblocks);
 
 /* locked */
 void binarize_store_stats(binarize_store_t *store,

@@ -21,7 +21,7 @@
 
 
 #define BINARIZE_STORE_MAGIC         0x62696e6172697a65ULL
-#define BINARIZE_STORE_VERSION       2
+#define BINARIZE_STORE_VERSION       3
 
 /* values of the map */
 #define BINARIZE_STORE_MAP_FREE      0
@@ -104,7 +104,6 @@ struct binarize_store_s {
     uint64_t       clock;           /* stamp of the last one evicted */
     uint64_t       typical_size;    /* running mean of payloads, bytes */
     uint32_t       ghost_clock;     /* blocks evicted from the small queue */
-    uint32_t       sweep;           /* block to go on with */
 
     /* the entry that was to go, and what went instead: blocks */
     uint32_t       spared;

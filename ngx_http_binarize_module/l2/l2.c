@@ -152,13 +152,6 @@ ngx_http_binarize_l2_get(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
 
 
 void
-ngx_http_binarize_l2_cancel(ngx_http_binarize_l2_op_t *op)
-{
-    op->handler = NULL;
-}
-
-
-void
 ngx_http_binarize_l2_free(void *owner)
 {
     freeReplyObject(owner);

@@ -42,9 +42,6 @@ ngx_http_binarize_l2_op_t *ngx_http_binarize_l2_get(
     ngx_http_binarize_redis_t *redis, ngx_str_t *ns, u_char *guid,
     size_t max_size, ngx_http_binarize_l2_handler_pt handler, void *data);
 
-/* The handler will not be called; op is gone. */
-void ngx_http_binarize_l2_cancel(ngx_http_binarize_l2_op_t *op);
-
 /* Frees what a handler was given as owner. */
 void ngx_http_binarize_l2_free(void *owner);
 

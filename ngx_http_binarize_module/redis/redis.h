@@ -185,9 +185,6 @@ ngx_int_t ngx_http_binarize_redis_subscribe(ngx_http_binarize_redis_t *redis,
     ngx_str_t *channel, ngx_http_binarize_redis_message_pt handler,
     void *data);
 
-/* 1 if messages get through */
-ngx_uint_t ngx_http_binarize_redis_subscribed(ngx_http_binarize_redis_t *redis);
-
 /*
  * For a handler whose reply is not of the kind its command has: closes the
  * connection, the other answers on it may be anybody's.

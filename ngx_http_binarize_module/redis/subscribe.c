@@ -20,13 +20,9 @@ struct ngx_http_binarize_redis_subscription_s {
 
     ngx_event_t                          ping;
     ngx_msec_t                           pinged;     /* last */
-
-    unsigned                             subscribed:1;
 };
 
 
-static void ngx_http_binarize_redis_on_subscribed(
-    ngx_http_binarize_redis_subscription_t *subscription);
 static void ngx_http_binarize_redis_on_ping_timer(ngx_event_t *ev);
 static void ngx_http_binarize_redis_listener_send(
     ngx_http_binarize_redis_t *redis);
@@ -85,15 +81,6 @@ ngx_http_binarize_redis_subscribe(ngx_http_binarize_redis_t *redis,
 }
 
 
-ngx_uint_t
-ngx_http_binarize_redis_subscribed(ngx_http_binarize_redis_t *redis)
-{
-    return redis->subscription
-           && redis->subscription->redis.ready
-           && redis->subscription->subscribed;
-}
-
-
 /* the handshake is done */
 
 void
@@ -103,7 +90,6 @@ ngx_http_binarize_redis_subscription_start(
     size_t       argvlen[2];
     const char  *argv[2];
 
-    subscription->subscribed = 0;
     subscription->pinged = ngx_current_msec;
 
     argv[0] = "SUBSCRIBE";
@@ -165,7 +151,8 @@ ngx_http_binarize_redis_on_message(void *data, redisReply *reply)
     kind = reply->element[0];
 
     if (ngx_strcmp(kind->str, "subscribe") == 0) {
-        ngx_http_binarize_redis_on_subscribed(subscription);
+        ngx_http_binarize_redis_recovered(&subscription->redis);
+        subscription->handler(subscription->data, NULL);
         return;
     }
 
@@ -177,18 +164,6 @@ ngx_http_binarize_redis_on_message(void *data, redisReply *reply)
 
         subscription->handler(subscription->data, &message);
     }
-}
-
-
-static void
-ngx_http_binarize_redis_on_subscribed(
-    ngx_http_binarize_redis_subscription_t *subscription)
-{
-    subscription->subscribed = 1;
-
-    ngx_http_binarize_redis_recovered(&subscription->redis);
-
-    subscription->handler(subscription->data, NULL);
 }
 
 

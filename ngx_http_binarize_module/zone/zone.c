@@ -467,7 +467,7 @@ ngx_http_binarize_zone_pin_locked(ngx_http_binarize_zone_t *zone,
 {
     uint32_t  index;
 
-    index = binarize_store_ref(zone->store, entry).index;
+    index = binarize_store_place(zone->store, entry);
 
     if (zone->pins[index]++ == 0) {
         (void) binarize_store_pin(zone->store, entry, ngx_process_slot);
@@ -481,7 +481,7 @@ ngx_http_binarize_zone_unpin(ngx_http_binarize_zone_t *zone,
 {
     uint32_t  index;
 
-    index = binarize_store_ref(zone->store, entry).index;
+    index = binarize_store_place(zone->store, entry);
 
     if (--zone->pins[index]) {
         return;

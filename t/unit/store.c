@@ -97,7 +97,7 @@ test_put_and_get(void **state)
     fixture_t                f;
     unsigned char            key[BINARIZE_STORE_KEY_SIZE];
     binarize_span_t          piece;
-    binarize_store_ref_t     ref;
+    model_ref_t              ref;
     binarize_store_meta_t    meta;
     binarize_store_entry_t  *entry;
 
@@ -123,7 +123,7 @@ test_put_and_get(void **state)
                      BINARIZE_OK);
 
     assert_int_equal(binarize_store_prefetch(f.store, key, 1),
-                     binarize_store_ref(f.store, entry).index);
+                     model_ref(f.store, entry).index);
     assert_int_equal(binarize_store_prefetch(f.store, key,
                                              BINARIZE_STORE_SLOTS), 0);
 
@@ -144,55 +144,15 @@ test_put_and_get(void **state)
 
     /* expired, but its repeat is not forgotten */
 
-    ref = binarize_store_ref(f.store, entry);
+    ref = model_ref(f.store, entry);
 
     assert_null(binarize_store_lookup(f.store, key, 100));
     assert_ptr_equal(binarize_store_peek(f.store, key), entry);
-    assert_int_equal(binarize_store_sweep(f.store, 10000, 199), 0);
-    assert_ptr_equal(binarize_store_get(f.store, ref), entry);
+    assert_ptr_equal(model_get(f.store, ref), entry);
 
     assert_null(binarize_store_lookup(f.store, key, 200));
     assert_null(binarize_store_peek(f.store, key));
-    assert_null(binarize_store_get(f.store, ref));
-
-    fixture_done(&f);
-}
-
-
-static void
-test_sweep(void **state)
-{
-    unsigned                i;
-    fixture_t               f;
-    unsigned char           key[BINARIZE_STORE_KEY_SIZE];
-    binarize_store_meta_t   meta;
-    binarize_store_stats_t  stats;
-
-    (void) state;
-
-    fixture_init(&f, 1 << 20);
-    memset(&meta, 0, sizeof(meta));
-
-    for (i = 0; i < 100; i++) {
-        key_of(i, key);
-        meta.expires_ms = i;
-        assert_int_equal(binarize_store_put(f.store, key,
-                                            BINARIZE_STORE_PENDING, NULL, 0,
-                                            &meta, 1, 0, NULL),
-                         BINARIZE_OK);
-    }
-
-    /* a bounded part of it each time, all in the end */
-
-    assert_true(binarize_store_sweep(f.store, 10, 49) <= 10);
-
-    for (i = 0; i < 1000; i++) {
-        (void) binarize_store_sweep(f.store, 10, 49);
-    }
-
-    binarize_store_stats(f.store, &stats);
-    assert_int_equal(stats.kinds[BINARIZE_STORE_PENDING].nentries, 50);
-    assert_int_equal(stats.expired, 50);
+    assert_null(model_get(f.store, ref));
 
     fixture_done(&f);
 }
@@ -203,7 +163,6 @@ test_arguments(void **state)
 {
     fixture_t                f;
     unsigned char            key[BINARIZE_STORE_KEY_SIZE];
-    binarize_store_ref_t     ref;
     binarize_store_entry_t  *entry;
 
     (void) state;
@@ -246,10 +205,6 @@ test_arguments(void **state)
     assert_int_equal(binarize_store_finish(f.store, entry, 1024, 65537, 0),
                      BINARIZE_ERROR);
 
-    ref.index = 1 << 30;
-    ref.generation = 1;
-    assert_null(binarize_store_get(f.store, ref));
-
     fixture_done(&f);
 }
 
@@ -260,7 +215,7 @@ test_replaced_while_pinned(void **state)
     fixture_t                f;
     unsigned char            key[BINARIZE_STORE_KEY_SIZE];
     binarize_span_t          piece;
-    binarize_store_ref_t     ref;
+    model_ref_t              ref;
     binarize_store_stats_t   stats;
     binarize_store_entry_t  *newer, *older;
 
@@ -307,16 +262,16 @@ test_replaced_while_pinned(void **state)
         assert_int_equal(piece.data[1 - (int) ref.index - 1], 'o');
     }
 
-    ref = binarize_store_ref(f.store, older);
+    ref = model_ref(f.store, older);
 
     binarize_store_stats(f.store, &stats);
     assert_int_equal(stats.nzombies, 1);
     assert_int_equal(stats.nzombie_blocks, 11);
 
     assert_int_equal(binarize_store_unpin(f.store, older, 7), BINARIZE_OK);
-    assert_ptr_equal(binarize_store_get(f.store, ref), older);
+    assert_ptr_equal(model_get(f.store, ref), older);
     assert_int_equal(binarize_store_unpin(f.store, older, 900), BINARIZE_OK);
-    assert_null(binarize_store_get(f.store, ref));
+    assert_null(model_get(f.store, ref));
 
     binarize_store_stats(f.store, &stats);
     assert_int_equal(stats.nzombies, 0);
@@ -964,7 +919,6 @@ main(void)
         cmocka_unit_test(test_init),
         cmocka_unit_test(test_smallest),
         cmocka_unit_test(test_put_and_get),
-        cmocka_unit_test(test_sweep),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_replaced_while_pinned),
         cmocka_unit_test(test_all_pinned),

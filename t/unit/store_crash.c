@@ -32,7 +32,7 @@
 
 
 typedef struct {
-    binarize_store_ref_t     ref;
+    model_ref_t              ref;
     binarize_store_state_e   state;
     unsigned char            key[BINARIZE_STORE_KEY_SIZE];
 } crash_record_t;
@@ -389,17 +389,6 @@ call_lookup_expired(binarize_store_t *store)
 
 
 static void
-call_sweep(binarize_store_t *store)
-{
-    unsigned  i;
-
-    for (i = 0; i < 3; i++) {
-        (void) binarize_store_sweep(store, 1000, 30);
-    }
-}
-
-
-static void
 call_release_slot(binarize_store_t *store)
 {
     binarize_store_release_slot(store, CRASH_DEAD);
@@ -506,7 +495,6 @@ static const crash_call_t  crash_calls[] = {
     { "put", call_put },
     { "put, evicting", call_put_evicting },
     { "lookup of what expired", call_lookup_expired },
-    { "sweep", call_sweep },
     { "release a slot", call_release_slot },
     { "remove all", call_clear },
     { "reserve a large one", call_reserve_large },
@@ -591,7 +579,7 @@ crash_record(crash_state_t *state, const unsigned char *memory)
         entry = binarize_store_entry(store, i);
 
         model_assert(state->n < CRASH_RECORDS);
-        state->records[state->n].ref = binarize_store_ref(store, entry);
+        state->records[state->n].ref = model_ref(store, entry);
         state->records[state->n].state = entry->state;
         memcpy(state->records[state->n].key, entry->key, sizeof(entry->key));
         state->n++;
@@ -600,7 +588,7 @@ crash_record(crash_state_t *state, const unsigned char *memory)
 
 
 static crash_record_t *
-crash_find(crash_state_t *state, binarize_store_ref_t ref)
+crash_find(crash_state_t *state, model_ref_t ref)
 {
     unsigned  i;
 
@@ -712,7 +700,7 @@ crash_check_records(unsigned char *memory, crash_state_t *state,
     for (i = 0; i < state->n; i++) {
         record = &state->records[i];
         same = crash_find(peer, record->ref);
-        entry = binarize_store_get(store, record->ref);
+        entry = model_get(store, record->ref);
 
         /* it was there before and is there afterwards: so in between */
 
@@ -1016,7 +1004,7 @@ worker(binarize_store_t *store, uint32_t seed, unsigned slot)
             continue;
 
         case 4:
-            (void) binarize_store_sweep(store, 100, ++now);
+            now++;
             continue;
         }
 
@@ -1075,23 +1063,28 @@ static void
 verify_live(binarize_store_t *store)
 {
     size_t                   n;
-    uint32_t                 cursor;
+    uint32_t                 i;
     binarize_span_t          pieces[256];
     binarize_store_entry_t  *entry;
 
-    cursor = 0;
+    for (i = 1; i <= store->nblocks; i++) {
 
-    do {
-        entry = binarize_store_walk(store, &cursor, 1000000);
+        if (binarize_store_map(store)[i] != BINARIZE_STORE_MAP_HEAD) {
+            continue;
+        }
 
-        if (entry && entry->kind == BINARIZE_STORE_RESULT) {
+        entry = binarize_store_entry(store, i);
+
+        if (entry->state == BINARIZE_STORE_LIVE
+            && entry->kind == BINARIZE_STORE_RESULT)
+        {
             n = binarize_store_payload(store, entry, 0, UINT64_MAX, pieces,
                                        256);
             model_assert(n <= 256);
             model_verify_pieces(pieces, n, entry->meta.repeat,
                                 entry->payload_size);
         }
-    } while (cursor);
+    }
 }
 
 
@@ -1166,10 +1159,10 @@ test_random_moments(void **state)
         assert_true(WIFSIGNALED(status));
         assert_int_equal(WTERMSIG(status), SIGKILL);
 
-        ndirty += binarize_store_dirty(store);
+        ndirty += store->dirty;
         binarize_store_release_slot(store, 1);
 
-        if (binarize_store_dirty(store)) {
+        if (store->dirty) {
             binarize_store_recover(store);
         }
 

@@ -23,7 +23,7 @@
 typedef struct {
     binarize_store_state_e   state;
     binarize_store_entry_t  *entry;
-    binarize_store_ref_t     ref;
+    model_ref_t              ref;
     unsigned                 key;
     binarize_store_kind_e    kind;
     unsigned                 owner;
@@ -190,7 +190,7 @@ model_orphan(model_t *model, model_object_t *object)
 {
     binarize_store_entry_t  *entry;
 
-    entry = binarize_store_get(model->store, object->ref);
+    entry = model_get(model->store, object->ref);
 
     if (object->pins) {
         object->state = BINARIZE_STORE_ZOMBIE;
@@ -226,7 +226,7 @@ model_sync(model_t *model)
             continue;
         }
 
-        entry = binarize_store_get(model->store, object->ref);
+        entry = model_get(model->store, object->ref);
 
         if (object->state == BINARIZE_STORE_LIVE
             && (entry == NULL || entry->state != BINARIZE_STORE_LIVE))
@@ -425,7 +425,7 @@ model_reserve(model_t *model)
 
     if (rc == BINARIZE_OK) {
         object->state = BINARIZE_STORE_BUILDING;
-        object->ref = binarize_store_ref(model->store, object->entry);
+        object->ref = model_ref(model->store, object->entry);
 
     } else if (rc == BINARIZE_FULL) {
         model_full(model, size ? size : model->size / 64);
@@ -682,7 +682,7 @@ model_put(model_t *model)
 
     if (rc == BINARIZE_OK) {
         object->state = BINARIZE_STORE_LIVE;
-        object->ref = binarize_store_ref(model->store, object->entry);
+        object->ref = model_ref(model->store, object->entry);
 
         /* the older one was evicted to make room, or replaced */
 
@@ -760,7 +760,7 @@ model_drop_pin(model_t *model, model_object_t *object, unsigned slot)
 
     if (object->pins == 0 && object->state == BINARIZE_STORE_ZOMBIE) {
         object->state = BINARIZE_STORE_FREE;
-        model_assert(binarize_store_get(model->store, object->ref) == NULL);
+        model_assert(model_get(model->store, object->ref) == NULL);
     }
 }
 
@@ -849,59 +849,6 @@ model_release_slot(model_t *model)
 }
 
 
-static void
-model_walk(model_t *model)
-{
-    unsigned                 calls, n;
-    uint32_t                 cursor, step;
-    binarize_store_entry_t  *entry;
-
-    step = 1 + model_random(model) % 200;
-    cursor = 0;
-    n = 0;
-    calls = 0;
-
-    do {
-        entry = binarize_store_walk(model->store, &cursor, step);
-        n += entry != NULL;
-        model_assert(calls++ <= 4 * binarize_store_nblocks(model->store));
-    } while (cursor);
-
-    model_assert(n == model_count(model, BINARIZE_STORE_LIVE));
-}
-
-
-static void
-model_sweep(model_t *model)
-{
-    unsigned  i;
-
-    binarize_store_sweep(model->store, model_random(model) % 300,
-                         model->now_ms);
-    model_sync(model);
-
-    if (model_random(model) % 8) {
-        return;
-    }
-
-    /* a whole round leaves nothing to be forgotten */
-
-    for (i = 0; i < 2; i++) {
-        (void) binarize_store_sweep(model->store,
-                                    binarize_store_nblocks(model->store),
-                                    model->now_ms);
-    }
-
-    model_sync(model);
-
-    for (i = 0; i < MODEL_OBJECTS; i++) {
-        model_assert(model->objects[i].state != BINARIZE_STORE_LIVE
-                     || model->now_ms < model->objects[i].expires_ms
-                     || model->now_ms < model->objects[i].forget_ms);
-    }
-}
-
-
 /* what is derived is destroyed, as if somebody had died changing it */
 
 static void
@@ -953,7 +900,7 @@ model_crash(model_t *model)
         }
     }
 
-    model_assert(binarize_store_dirty(store));
+    model_assert(store->dirty);
 
     /* any locked call will do */
 
@@ -961,7 +908,7 @@ model_crash(model_t *model)
                                        "................................")
                  == BINARIZE_DECLINED);
 
-    model_assert(!binarize_store_dirty(store));
+    model_assert(!store->dirty);
     model_sync(model);
 }
 
@@ -1021,15 +968,10 @@ model_step(model_t *model)
         break;
 
     case 28:
-        model_walk(model);
         model_reload(model);
         break;
 
-    case 29:
-        model_sweep(model);
-        break;
-
-    case 30:
+    case 29: case 30:
         model->now_ms += model_random(model) % 1000;
         break;
 

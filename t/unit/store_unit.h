@@ -14,6 +14,13 @@
 #include "store_private.h"
 
 
+/* survives the entry */
+typedef struct {
+    uint64_t  generation;
+    uint32_t  index;
+} model_ref_t;
+
+
 #define model_assert(condition)                                              \
     do {                                                                     \
         if (!(condition)) {                                                  \
@@ -21,6 +28,35 @@
             abort();                                                         \
         }                                                                    \
     } while (0)
+
+
+static inline model_ref_t
+model_ref(const binarize_store_t *store, const binarize_store_entry_t *entry)
+{
+    model_ref_t  ref;
+
+    ref.index = binarize_store_index(store, entry);
+    ref.generation = entry->generation;
+
+    return ref;
+}
+
+
+/* NULL if it was freed since, whatever its block is used for now */
+
+static inline binarize_store_entry_t *
+model_get(const binarize_store_t *store, model_ref_t ref)
+{
+    binarize_store_entry_t  *entry;
+
+    if (binarize_store_map(store)[ref.index] != BINARIZE_STORE_MAP_HEAD) {
+        return NULL;
+    }
+
+    entry = binarize_store_entry(store, ref.index);
+
+    return entry->generation == ref.generation ? entry : NULL;
+}
 
 
 /* keys of one bucket, and such that differ in their last byte only */
