@@ -13,38 +13,22 @@
 #define NGX_HTTP_BINARIZE_MAX_SESSIONS   64
 
 
+/* a connection or a TLS session, and which calls may have it */
 typedef struct {
     ngx_queue_t        queue;
-    ngx_connection_t  *connection;
+    ngx_uint_t        *count;     /* of those in the queue */
+    void              *data;
     ngx_str_t          name;
     void              *ssl;
     socklen_t          socklen;
     ngx_sockaddr_t     sockaddr;
-
-    ngx_http_binarize_cloud_t  *cloud;
-} ngx_http_binarize_idle_t;
-
-
-#if (NGX_HTTP_SSL)
-
-typedef struct {
-    ngx_queue_t        queue;
-    ngx_ssl_session_t *session;
-    ngx_str_t          name;
-    void              *ssl;
-    socklen_t          socklen;
-    ngx_sockaddr_t     sockaddr;
-} ngx_http_binarize_session_t;
-
-#endif
+} ngx_http_binarize_kept_t;
 
 
 static ngx_int_t ngx_http_binarize_peer_init_request(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 static ngx_int_t ngx_http_binarize_peer_get(ngx_peer_connection_t *pc,
     void *data);
-static ngx_http_binarize_idle_t *ngx_http_binarize_peer_find_idle(
-    ngx_http_binarize_peer_t *peer, ngx_peer_connection_t *pc);
 static void ngx_http_binarize_peer_free(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
 static void ngx_http_binarize_peer_notify(ngx_peer_connection_t *pc,
@@ -56,16 +40,18 @@ static ngx_int_t ngx_http_binarize_peer_set_session(ngx_peer_connection_t *pc,
     void *data);
 static void ngx_http_binarize_peer_save_session(ngx_peer_connection_t *pc,
     void *data);
-static ngx_http_binarize_session_t *ngx_http_binarize_peer_find_session(
-    ngx_http_binarize_peer_t *peer, ngx_peer_connection_t *pc);
-static void ngx_http_binarize_session_free(
-    ngx_http_binarize_cloud_t *cloud, ngx_http_binarize_session_t *session);
 #endif
+static ngx_http_binarize_kept_t *ngx_http_binarize_kept_find(
+    ngx_queue_t *queue, ngx_http_binarize_peer_t *peer,
+    ngx_peer_connection_t *pc);
+static ngx_http_binarize_kept_t *ngx_http_binarize_kept_add(
+    ngx_queue_t *queue, ngx_uint_t *count, ngx_http_binarize_peer_t *peer,
+    ngx_peer_connection_t *pc);
+static void *ngx_http_binarize_kept_remove(ngx_http_binarize_kept_t *kept);
+static void *ngx_http_binarize_kept_remove_last(ngx_queue_t *queue);
 static ngx_uint_t ngx_http_binarize_idle_quiet(ngx_connection_t *c);
 static void ngx_http_binarize_idle_on_write(ngx_event_t *ev);
 static void ngx_http_binarize_idle_on_read(ngx_event_t *ev);
-static ngx_connection_t *ngx_http_binarize_idle_remove(
-    ngx_http_binarize_idle_t *idle);
 static void ngx_http_binarize_idle_close(ngx_connection_t *c);
 
 
@@ -138,7 +124,7 @@ ngx_http_binarize_peer_get(ngx_peer_connection_t *pc, void *data)
     ngx_int_t                  rc;
     ngx_uint_t                 again;
     ngx_connection_t          *c;
-    ngx_http_binarize_idle_t  *idle;
+    ngx_http_binarize_kept_t  *idle;
 
     pc->cached = 0;
     pc->connection = NULL;
@@ -186,13 +172,13 @@ ngx_http_binarize_peer_get(ngx_peer_connection_t *pc, void *data)
         return NGX_OK;
     }
 
-    idle = ngx_http_binarize_peer_find_idle(peer, pc);
+    idle = ngx_http_binarize_kept_find(&peer->cloud->idle, peer, pc);
 
     if (idle == NULL) {
         return NGX_OK;
     }
 
-    c = ngx_http_binarize_idle_remove(idle);
+    c = ngx_http_binarize_kept_remove(idle);
 
     c->idle = 0;
     c->sent = 0;
@@ -210,36 +196,6 @@ ngx_http_binarize_peer_get(ngx_peer_connection_t *pc, void *data)
     pc->cached = 1;
 
     return NGX_DONE;
-}
-
-
-static ngx_http_binarize_idle_t *
-ngx_http_binarize_peer_find_idle(ngx_http_binarize_peer_t *peer,
-    ngx_peer_connection_t *pc)
-{
-    ngx_queue_t               *q, *queue;
-    ngx_http_binarize_idle_t  *idle;
-
-    queue = &peer->cloud->idle;
-
-    for (q = ngx_queue_head(queue);
-         q != ngx_queue_sentinel(queue);
-         q = ngx_queue_next(q))
-    {
-        idle = ngx_queue_data(q, ngx_http_binarize_idle_t, queue);
-
-        if (idle->ssl == peer->ssl
-            && ngx_http_binarize_str_equal(&idle->name, &peer->name)
-            && ngx_memn2cmp((u_char *) &idle->sockaddr,
-                            (u_char *) pc->sockaddr,
-                            idle->socklen, pc->socklen)
-               == 0)
-        {
-            return idle;
-        }
-    }
-
-    return NULL;
 }
 
 
@@ -275,10 +231,12 @@ static ngx_uint_t
 ngx_http_binarize_peer_keep(ngx_http_binarize_peer_t *peer,
     ngx_peer_connection_t *pc, ngx_uint_t state)
 {
-    ngx_connection_t          *c;
-    ngx_http_binarize_idle_t  *idle;
+    ngx_connection_t           *c;
+    ngx_http_binarize_kept_t   *idle;
+    ngx_http_binarize_cloud_t  *cloud;
 
     c = pc->connection;
+    cloud = peer->cloud;
 
     if (!peer->reuse
         || !peer->u->keepalive
@@ -307,23 +265,12 @@ ngx_http_binarize_peer_keep(ngx_http_binarize_peer_t *peer,
         return 0;
     }
 
-    idle = ngx_alloc(sizeof(*idle) + peer->name.len, c->log);
+    idle = ngx_http_binarize_kept_add(&cloud->idle, &cloud->nidle, peer, pc);
     if (idle == NULL) {
         return 0;
     }
 
-    idle->name.len = peer->name.len;
-    idle->name.data = (u_char *) (idle + 1);
-    ngx_memcpy(idle->name.data, peer->name.data, peer->name.len);
-
-    idle->ssl = peer->ssl;
-    idle->socklen = pc->socklen;
-    ngx_memcpy(&idle->sockaddr, pc->sockaddr, pc->socklen);
-    idle->connection = c;
-    idle->cloud = peer->cloud;
-
-    ngx_queue_insert_head(&peer->cloud->idle, &idle->queue);
-    peer->cloud->nidle++;
+    idle->data = c;
 
     if (c->write->timer_set) {
         ngx_del_timer(c->write);
@@ -342,10 +289,9 @@ ngx_http_binarize_peer_keep(ngx_http_binarize_peer_t *peer,
     c->write->log = ngx_cycle->log;
     c->pool->log = ngx_cycle->log;
 
-    if (peer->cloud->nidle > NGX_HTTP_BINARIZE_MAX_IDLE) {
-        idle = ngx_queue_data(ngx_queue_last(&peer->cloud->idle),
-                              ngx_http_binarize_idle_t, queue);
-        ngx_http_binarize_idle_close(ngx_http_binarize_idle_remove(idle));
+    if (cloud->nidle > NGX_HTTP_BINARIZE_MAX_IDLE) {
+        ngx_http_binarize_idle_close(
+                             ngx_http_binarize_kept_remove_last(&cloud->idle));
     }
 
     return 1;
@@ -359,12 +305,11 @@ ngx_http_binarize_peer_set_session(ngx_peer_connection_t *pc, void *data)
 {
     ngx_http_binarize_peer_t  *peer = data;
 
-    ngx_http_binarize_session_t  *session;
+    ngx_http_binarize_kept_t  *kept;
 
-    session = ngx_http_binarize_peer_find_session(peer, pc);
+    kept = ngx_http_binarize_kept_find(&peer->cloud->sessions, peer, pc);
 
-    return session ? ngx_ssl_set_session(pc->connection, session->session)
-                   : NGX_OK;
+    return kept ? ngx_ssl_set_session(pc->connection, kept->data) : NGX_OK;
 }
 
 
@@ -373,9 +318,8 @@ ngx_http_binarize_peer_save_session(ngx_peer_connection_t *pc, void *data)
 {
     ngx_http_binarize_peer_t  *peer = data;
 
-    ngx_queue_t                    *q;
-    ngx_ssl_session_t              *ssl_session;
-    ngx_http_binarize_session_t    *session;
+    ngx_ssl_session_t          *session;
+    ngx_http_binarize_kept_t   *kept;
     ngx_http_binarize_cloud_t  *cloud;
 
     cloud = peer->cloud;
@@ -384,68 +328,58 @@ ngx_http_binarize_peer_save_session(ngx_peer_connection_t *pc, void *data)
         return;
     }
 
-    ssl_session = ngx_ssl_get_session(pc->connection);
-    if (ssl_session == NULL) {
-        return;
-    }
-
-    session = ngx_http_binarize_peer_find_session(peer, pc);
-
-    if (session) {
-        ngx_ssl_free_session(session->session);
-        session->session = ssl_session;
-        return;
-    }
-
-    session = ngx_alloc(sizeof(*session) + peer->name.len, pc->log);
+    session = ngx_ssl_get_session(pc->connection);
     if (session == NULL) {
-        ngx_ssl_free_session(ssl_session);
         return;
     }
 
-    session->session = ssl_session;
-    session->name.len = peer->name.len;
-    session->name.data = (u_char *) (session + 1);
-    ngx_memcpy(session->name.data, peer->name.data, peer->name.len);
+    kept = ngx_http_binarize_kept_find(&cloud->sessions, peer, pc);
 
-    session->ssl = peer->ssl;
-    session->socklen = pc->socklen;
-    ngx_memcpy(&session->sockaddr, pc->sockaddr, pc->socklen);
+    if (kept) {
+        ngx_ssl_free_session(kept->data);
+        kept->data = session;
+        return;
+    }
 
-    ngx_queue_insert_head(&cloud->sessions, &session->queue);
-    cloud->nsessions++;
+    kept = ngx_http_binarize_kept_add(&cloud->sessions, &cloud->nsessions,
+                                      peer, pc);
+    if (kept == NULL) {
+        ngx_ssl_free_session(session);
+        return;
+    }
+
+    kept->data = session;
 
     if (cloud->nsessions > NGX_HTTP_BINARIZE_MAX_SESSIONS) {
-        q = ngx_queue_last(&cloud->sessions);
-        ngx_http_binarize_session_free(cloud,
-                         ngx_queue_data(q, ngx_http_binarize_session_t, queue));
+        ngx_ssl_free_session(
+                         ngx_http_binarize_kept_remove_last(&cloud->sessions));
     }
 }
 
+#endif
 
-static ngx_http_binarize_session_t *
-ngx_http_binarize_peer_find_session(ngx_http_binarize_peer_t *peer,
+
+static ngx_http_binarize_kept_t *
+ngx_http_binarize_kept_find(ngx_queue_t *queue, ngx_http_binarize_peer_t *peer,
     ngx_peer_connection_t *pc)
 {
-    ngx_queue_t                  *q, *queue;
-    ngx_http_binarize_session_t  *session;
-
-    queue = &peer->cloud->sessions;
+    ngx_queue_t               *q;
+    ngx_http_binarize_kept_t  *kept;
 
     for (q = ngx_queue_head(queue);
          q != ngx_queue_sentinel(queue);
          q = ngx_queue_next(q))
     {
-        session = ngx_queue_data(q, ngx_http_binarize_session_t, queue);
+        kept = ngx_queue_data(q, ngx_http_binarize_kept_t, queue);
 
-        if (session->ssl == peer->ssl
-            && ngx_http_binarize_str_equal(&session->name, &peer->name)
-            && ngx_memn2cmp((u_char *) &session->sockaddr,
+        if (kept->ssl == peer->ssl
+            && ngx_http_binarize_str_equal(&kept->name, &peer->name)
+            && ngx_memn2cmp((u_char *) &kept->sockaddr,
                             (u_char *) pc->sockaddr,
-                            session->socklen, pc->socklen)
+                            kept->socklen, pc->socklen)
                == 0)
         {
-            return session;
+            return kept;
         }
     }
 
@@ -453,18 +387,58 @@ ngx_http_binarize_peer_find_session(ngx_http_binarize_peer_t *peer,
 }
 
 
-static void
-ngx_http_binarize_session_free(ngx_http_binarize_cloud_t *cloud,
-    ngx_http_binarize_session_t *session)
-{
-    ngx_queue_remove(&session->queue);
-    cloud->nsessions--;
+/* the caller sets data; its address fits */
 
-    ngx_ssl_free_session(session->session);
-    ngx_free(session);
+static ngx_http_binarize_kept_t *
+ngx_http_binarize_kept_add(ngx_queue_t *queue, ngx_uint_t *count,
+    ngx_http_binarize_peer_t *peer, ngx_peer_connection_t *pc)
+{
+    ngx_http_binarize_kept_t  *kept;
+
+    kept = ngx_alloc(sizeof(*kept) + peer->name.len, pc->log);
+    if (kept == NULL) {
+        return NULL;
+    }
+
+    kept->name.len = peer->name.len;
+    kept->name.data = (u_char *) (kept + 1);
+    ngx_memcpy(kept->name.data, peer->name.data, peer->name.len);
+
+    kept->ssl = peer->ssl;
+    kept->socklen = pc->socklen;
+    ngx_memcpy(&kept->sockaddr, pc->sockaddr, pc->socklen);
+
+    ngx_queue_insert_head(queue, &kept->queue);
+    kept->count = count;
+    (*count)++;
+
+    return kept;
 }
 
-#endif
+
+static void *
+ngx_http_binarize_kept_remove(ngx_http_binarize_kept_t *kept)
+{
+    void  *data;
+
+    data = kept->data;
+
+    ngx_queue_remove(&kept->queue);
+    (*kept->count)--;
+
+    ngx_free(kept);
+
+    return data;
+}
+
+
+static void *
+ngx_http_binarize_kept_remove_last(ngx_queue_t *queue)
+{
+    return ngx_http_binarize_kept_remove(
+                             ngx_queue_data(ngx_queue_last(queue),
+                                            ngx_http_binarize_kept_t, queue));
+}
 
 
 /*
@@ -515,23 +489,7 @@ ngx_http_binarize_idle_on_read(ngx_event_t *ev)
         }
     }
 
-    ngx_http_binarize_idle_close(ngx_http_binarize_idle_remove(c->data));
-}
-
-
-static ngx_connection_t *
-ngx_http_binarize_idle_remove(ngx_http_binarize_idle_t *idle)
-{
-    ngx_connection_t  *c;
-
-    c = idle->connection;
-
-    ngx_queue_remove(&idle->queue);
-    idle->cloud->nidle--;
-
-    ngx_free(idle);
-
-    return c;
+    ngx_http_binarize_idle_close(ngx_http_binarize_kept_remove(c->data));
 }
 
 
@@ -560,23 +518,16 @@ ngx_http_binarize_idle_close(ngx_connection_t *c)
 void
 ngx_http_binarize_peer_exit_process(ngx_http_binarize_cloud_t *cloud)
 {
-    ngx_queue_t               *q;
-    ngx_http_binarize_idle_t  *idle;
-
     while (!ngx_queue_empty(&cloud->idle)) {
-        q = ngx_queue_head(&cloud->idle);
-        idle = ngx_queue_data(q, ngx_http_binarize_idle_t, queue);
-
-        ngx_http_binarize_idle_close(ngx_http_binarize_idle_remove(idle));
+        ngx_http_binarize_idle_close(
+                             ngx_http_binarize_kept_remove_last(&cloud->idle));
     }
 
 #if (NGX_HTTP_SSL)
 
     while (!ngx_queue_empty(&cloud->sessions)) {
-        q = ngx_queue_head(&cloud->sessions);
-
-        ngx_http_binarize_session_free(cloud,
-                         ngx_queue_data(q, ngx_http_binarize_session_t, queue));
+        ngx_ssl_free_session(
+                         ngx_http_binarize_kept_remove_last(&cloud->sessions));
     }
 
 #endif
