@@ -194,9 +194,6 @@ ngx_http_binarize_on_wake(void *data)
         zone = zp[i]->data;
 
         ngx_http_binarize_zone_woken(zone);
-
-        ngx_http_binarize_token_wake(zone);
-        ngx_http_binarize_budget_wake(zone);
         ngx_http_binarize_flight_wake(zone);
     }
 }

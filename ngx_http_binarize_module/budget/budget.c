@@ -446,22 +446,6 @@ ngx_http_binarize_budget_token_end(ngx_http_binarize_budget_t *budget)
 
 
 void
-ngx_http_binarize_budget_wake(ngx_http_binarize_zone_t *zone)
-{
-    ngx_queue_t                 *q;
-    ngx_http_binarize_budget_t  *budget;
-
-    for (q = ngx_queue_head(&zone->budgets);
-         q != ngx_queue_sentinel(&zone->budgets);
-         q = ngx_queue_next(q))
-    {
-        budget = ngx_queue_data(q, ngx_http_binarize_budget_t, queue);
-        ngx_http_binarize_budget_post(budget);
-    }
-}
-
-
-void
 ngx_http_binarize_budget_post(ngx_http_binarize_budget_t *budget)
 {
     if (!budget->event.posted) {
@@ -488,9 +472,10 @@ ngx_http_binarize_budget_activate(ngx_http_binarize_budget_t *budget)
 
     zone = budget->shm_zone->data;
 
-    ngx_queue_insert_tail(&zone->budgets, &budget->queue);
+    ngx_queue_insert_tail(&zone->sleepers, &budget->sleeper.queue);
 
     budget->active = 1;
+    budget->sleeper.event = &budget->event;
     budget->event.handler = ngx_http_binarize_budget_on_event;
     budget->event.data = budget;
     budget->event.log = ngx_cycle->log;
@@ -530,7 +515,7 @@ ngx_http_binarize_budget_serve(ngx_http_binarize_budget_t *budget)
 
     if (budget->active) {
         budget->active = 0;
-        ngx_queue_remove(&budget->queue);
+        ngx_queue_remove(&budget->sleeper.queue);
     }
 }
 

@@ -71,7 +71,7 @@ struct ngx_http_binarize_budget_s {
     void                              *owner;
 
     /* of this worker */
-    ngx_queue_t                        queue;     /* zone->budgets */
+    ngx_http_binarize_sleeper_t        sleeper;
     ngx_queue_t                        turns;     /* waiting, by ticket */
     ngx_queue_t                        granted;
     ngx_queue_t                       *cursor;    /* of a walk on turns */
@@ -90,7 +90,7 @@ struct ngx_http_binarize_budget_s {
     uint64_t                           away_ms;   /* Redis, until then */
     uint64_t                           kept_ms;
 
-    unsigned                           active:1;  /* in zone->budgets */
+    unsigned                           active:1;  /* a sleeper */
     unsigned                           in_air:1;  /* call is */
     unsigned                           failed:1;  /* logged */
 };
@@ -141,9 +141,6 @@ void ngx_http_binarize_budget_token_end(ngx_http_binarize_budget_t *budget);
 /* a shared one: all nodes pause for so long */
 void ngx_http_binarize_budget_tell_pause(ngx_http_binarize_budget_t *budget,
     ngx_msec_t ms);
-
-/* serves whose turn has come; on a wake-up */
-void ngx_http_binarize_budget_wake(ngx_http_binarize_zone_t *zone);
 
 /* gives back what a worker that died in this slot held */
 void ngx_http_binarize_budget_init_process(ngx_http_binarize_zone_t *zone);

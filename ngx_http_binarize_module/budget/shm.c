@@ -447,25 +447,6 @@ ngx_http_binarize_budget_init_process(ngx_http_binarize_zone_t *zone)
 void
 ngx_http_binarize_budget_exit_process(ngx_http_binarize_zone_t *zone)
 {
-    ngx_queue_t                 *q;
-    ngx_http_binarize_budget_t  *budget;
-
-    while (!ngx_queue_empty(&zone->budgets)) {
-        q = ngx_queue_head(&zone->budgets);
-        ngx_queue_remove(q);
-
-        budget = ngx_queue_data(q, ngx_http_binarize_budget_t, queue);
-        budget->active = 0;
-
-        if (budget->event.timer_set) {
-            ngx_del_timer(&budget->event);
-        }
-
-        if (budget->event.posted) {
-            ngx_delete_posted_event(&budget->event);
-        }
-    }
-
     /* as if another one came into this slot */
 
     ngx_http_binarize_budget_init_process(zone);

@@ -222,7 +222,7 @@ ngx_http_binarize_token_call_on_done(ngx_http_binarize_call_t *call)
     ngx_explicit_memzero(tc->body, tc->size);
     ngx_explicit_memzero(call->request.data, call->request.len);
 
-    ngx_http_binarize_token_wake(zone);
+    ngx_http_binarize_zone_rouse(zone);
 }
 
 

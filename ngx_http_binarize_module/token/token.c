@@ -238,15 +238,15 @@ static void
 ngx_http_binarize_token_wait(ngx_http_binarize_zone_t *zone,
     ngx_http_binarize_token_waiter_t *waiter)
 {
-    ngx_queue_insert_tail(&zone->token_waiters, &waiter->queue);
+    ngx_queue_insert_tail(&zone->sleepers, &waiter->sleeper.queue);
 
-    waiter->waiting = 1;
+    waiter->sleeper.event = &waiter->event;
 
-    waiter->timer.handler = ngx_http_binarize_token_on_look;
-    waiter->timer.data = waiter;
-    waiter->timer.log = ngx_cycle->log;
+    waiter->event.handler = ngx_http_binarize_token_on_look;
+    waiter->event.data = waiter;
+    waiter->event.log = ngx_cycle->log;
 
-    ngx_add_timer(&waiter->timer, NGX_HTTP_BINARIZE_TOKEN_LOOK_MS);
+    ngx_add_timer(&waiter->event, NGX_HTTP_BINARIZE_TOKEN_LOOK_MS);
 }
 
 
@@ -257,42 +257,19 @@ ngx_http_binarize_token_on_look(ngx_event_t *ev)
 
     waiter = ev->data;
 
-    ngx_queue_remove(&waiter->queue);
-    waiter->waiting = 0;
+    ngx_queue_remove(&waiter->sleeper.queue);
+
+    /* woken, or the time has come, or both */
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    if (ev->posted) {
+        ngx_delete_posted_event(ev);
+    }
 
     waiter->handler(waiter->data);
-}
-
-
-void
-ngx_http_binarize_token_wake(ngx_http_binarize_zone_t *zone)
-{
-    ngx_queue_t                       *q, woken;
-    ngx_http_binarize_token_waiter_t  *waiter;
-
-    if (ngx_queue_empty(&zone->token_waiters)) {
-        return;
-    }
-
-    /* a handler may wait again */
-
-    ngx_queue_init(&woken);
-    ngx_queue_add(&woken, &zone->token_waiters);
-    ngx_queue_init(&zone->token_waiters);
-
-    while (!ngx_queue_empty(&woken)) {
-        q = ngx_queue_head(&woken);
-        waiter = ngx_queue_data(q, ngx_http_binarize_token_waiter_t, queue);
-
-        ngx_queue_remove(q);
-        waiter->waiting = 0;
-
-        if (waiter->timer.timer_set) {
-            ngx_del_timer(&waiter->timer);
-        }
-
-        waiter->handler(waiter->data);
-    }
 }
 
 

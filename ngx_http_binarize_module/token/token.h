@@ -55,11 +55,10 @@ typedef struct {
 
 /* embedded by who waits */
 typedef struct {
-    ngx_queue_t                     queue;
-    ngx_event_t                     timer;
+    ngx_http_binarize_sleeper_t     sleeper;
+    ngx_event_t                     event;
     void                          (*handler)(void *data);
     void                           *data;
-    unsigned                        waiting:1;
 } ngx_http_binarize_token_waiter_t;
 
 
@@ -97,9 +96,6 @@ void ngx_http_binarize_token_pause(ngx_http_binarize_token_t *token,
 /* when the configuration is read: what its calls may cost */
 void ngx_http_binarize_token_set_budget(ngx_http_binarize_token_t *token,
     ngx_http_binarize_budget_t *budget);
-
-/* calls the handlers of all waiters; on a wake-up */
-void ngx_http_binarize_token_wake(ngx_http_binarize_zone_t *zone);
 
 /*
  * Reads a file with a secret when the configuration is read: its first line.

@@ -46,8 +46,7 @@ ngx_http_binarize_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size)
 
     zone->shm_zone = shm_zone;
     zone->cycle = cf->cycle;
-    ngx_queue_init(&zone->token_waiters);
-    ngx_queue_init(&zone->budgets);
+    ngx_queue_init(&zone->sleepers);
     ngx_queue_init(&zone->followers);
 
     shm_zone->init = ngx_http_binarize_zone_init;
@@ -342,6 +341,27 @@ ngx_http_binarize_zone_woken(ngx_http_binarize_zone_t *zone)
     if (sent_us) {
         ngx_http_binarize_metric_wake(zone,
                                ngx_http_binarize_metric_clock_us() - sent_us);
+    }
+
+    ngx_http_binarize_zone_rouse(zone);
+}
+
+
+void
+ngx_http_binarize_zone_rouse(ngx_http_binarize_zone_t *zone)
+{
+    ngx_queue_t                  *q;
+    ngx_http_binarize_sleeper_t  *sleeper;
+
+    for (q = ngx_queue_head(&zone->sleepers);
+         q != ngx_queue_sentinel(&zone->sleepers);
+         q = ngx_queue_next(q))
+    {
+        sleeper = ngx_queue_data(q, ngx_http_binarize_sleeper_t, queue);
+
+        if (!sleeper->event->posted) {
+            ngx_post_event(sleeper->event, &ngx_posted_events);
+        }
     }
 }
 

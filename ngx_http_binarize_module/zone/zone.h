@@ -37,6 +37,13 @@ typedef struct ngx_http_binarize_shm_metrics_s  ngx_http_binarize_shm_metrics_t;
 typedef struct ngx_http_binarize_gauges_s       ngx_http_binarize_gauges_t;
 
 
+/* embedded by who wants an event posted whenever this worker is woken */
+typedef struct {
+    ngx_queue_t                     queue;
+    ngx_event_t                    *event;
+} ngx_http_binarize_sleeper_t;
+
+
 /* this process' view of a zone; shm_zone->data */
 struct ngx_http_binarize_zone_s {
     ngx_shm_zone_t                 *shm_zone;
@@ -57,8 +64,7 @@ struct ngx_http_binarize_zone_s {
     ngx_rbtree_t                    flights;    /* this worker's, by key */
     ngx_rbtree_node_t               sentinel;
     ngx_queue_t                     followers;
-    ngx_queue_t                     token_waiters;
-    ngx_queue_t                     budgets;    /* this worker's in use */
+    ngx_queue_t                     sleepers;
 
     ngx_event_t                     reap;
 };
@@ -90,10 +96,13 @@ void ngx_http_binarize_zone_wake(ngx_http_binarize_zone_t *zone,
     uint64_t *slots);
 
 /*
- * This worker was woken, and is going to look: who publishes afterwards wakes
- * it again
+ * This worker was woken, its sleepers are going to look: who publishes
+ * afterwards wakes it again
  */
 void ngx_http_binarize_zone_woken(ngx_http_binarize_zone_t *zone);
+
+/* posts the events of this worker's sleepers */
+void ngx_http_binarize_zone_rouse(ngx_http_binarize_zone_t *zone);
 
 /*
  * The key of L1 and flights: the GUID, mixed with the zone's secret so that
