@@ -16,7 +16,7 @@ static ngx_int_t ngx_http_binarize_call_parse_status(ngx_http_request_t *r,
     ngx_http_binarize_call_t *call);
 static ngx_int_t ngx_http_binarize_call_parse_headers(ngx_http_request_t *r,
     ngx_http_binarize_call_t *call);
-static ngx_int_t ngx_http_binarize_call_header(ngx_http_request_t *r,
+static ngx_int_t ngx_http_binarize_call_header(
     ngx_http_binarize_call_t *call, ngx_str_t *name, ngx_str_t *value);
 static ngx_int_t ngx_http_binarize_call_head_done(ngx_http_request_t *r,
     ngx_http_binarize_call_t *call);
@@ -143,7 +143,7 @@ ngx_http_binarize_call_parse_headers(ngx_http_request_t *r,
         value.data = r->header_start;
         value.len = r->header_end - r->header_start;
 
-        if (ngx_http_binarize_call_header(r, call, &name, &value) != NGX_OK) {
+        if (ngx_http_binarize_call_header(call, &name, &value) != NGX_OK) {
             goto invalid;
         }
     }
@@ -165,8 +165,8 @@ invalid:
  */
 
 static ngx_int_t
-ngx_http_binarize_call_header(ngx_http_request_t *r,
-    ngx_http_binarize_call_t *call, ngx_str_t *name, ngx_str_t *value)
+ngx_http_binarize_call_header(ngx_http_binarize_call_t *call,
+    ngx_str_t *name, ngx_str_t *value)
 {
     off_t  n;
 

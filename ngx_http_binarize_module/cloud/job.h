@@ -37,7 +37,6 @@ struct ngx_http_binarize_job_s {
     ngx_http_connection_t              http_connection;
     ngx_http_conf_ctx_t                conf_ctx;
     struct sockaddr_in                 sockaddr;
-    ngx_uint_t                         connection_number;
 
     unsigned                           reserved:1;  /* room for the end */
 };

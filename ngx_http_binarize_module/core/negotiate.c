@@ -65,6 +65,7 @@ static int prefer_pair(negotiate_input_t *in, binarize_span_t *name,
     binarize_span_t *value);
 static int prefer_seconds(binarize_span_t value, uint32_t *seconds);
 
+static int field_parameter(negotiate_input_t *in);
 static int field_next(negotiate_input_t *in);
 static void field_skip(negotiate_input_t *in);
 static int field_at_end(negotiate_input_t *in);
@@ -297,26 +298,10 @@ negotiate_range(negotiate_input_t *in, negotiate_range_t *range)
 static int
 negotiate_parameters(negotiate_input_t *in, negotiate_range_t *range)
 {
+    int              rc;
     binarize_span_t  name, value;
 
-    for ( ;; ) {
-        field_space(in);
-
-        if (field_at_end(in)) {
-            return BINARIZE_OK;
-        }
-
-        if (field_char(in, ';') != BINARIZE_OK) {
-            return BINARIZE_ERROR;
-        }
-
-        field_space(in);
-
-        /* empty parameters are allowed: RFC 9110, 5.6.6 */
-
-        if (field_at_end(in) || *in->next == ';') {
-            continue;
-        }
+    while ((rc = field_parameter(in)) == BINARIZE_OK) {
 
         if (field_token(in, &name) != BINARIZE_OK
             || field_char(in, '=') != BINARIZE_OK
@@ -326,6 +311,8 @@ negotiate_parameters(negotiate_input_t *in, negotiate_range_t *range)
             return BINARIZE_ERROR;
         }
     }
+
+    return rc == BINARIZE_DECLINED ? BINARIZE_OK : rc;
 }
 
 
@@ -468,33 +455,21 @@ static int
 prefer_preference(negotiate_input_t *in, binarize_span_t *name,
     binarize_span_t *value)
 {
+    int              rc;
     binarize_span_t  parameter, ignored;
 
     if (prefer_pair(in, name, value) != BINARIZE_OK) {
         return BINARIZE_ERROR;
     }
 
-    for ( ;; ) {
-        field_space(in);
-
-        if (field_at_end(in)) {
-            return BINARIZE_OK;
-        }
-
-        if (field_char(in, ';') != BINARIZE_OK) {
-            return BINARIZE_ERROR;
-        }
-
-        field_space(in);
-
-        if (field_at_end(in) || *in->next == ';') {
-            continue;
-        }
+    while ((rc = field_parameter(in)) == BINARIZE_OK) {
 
         if (prefer_pair(in, &parameter, &ignored) != BINARIZE_OK) {
             return BINARIZE_ERROR;
         }
     }
+
+    return rc == BINARIZE_DECLINED ? BINARIZE_OK : rc;
 }
 
 
@@ -549,6 +524,34 @@ prefer_seconds(binarize_span_t value, uint32_t *seconds)
     *seconds = s > UINT32_MAX ? UINT32_MAX : (uint32_t) s;
 
     return BINARIZE_OK;
+}
+
+
+/*
+ * To the next parameter of a member, RFC 9110, 5.6.6; empty ones are allowed.
+ * BINARIZE_OK, BINARIZE_DECLINED if there is none, or BINARIZE_ERROR
+ */
+
+static int
+field_parameter(negotiate_input_t *in)
+{
+    for ( ;; ) {
+        field_space(in);
+
+        if (field_at_end(in)) {
+            return BINARIZE_DECLINED;
+        }
+
+        if (field_char(in, ';') != BINARIZE_OK) {
+            return BINARIZE_ERROR;
+        }
+
+        field_space(in);
+
+        if (!field_at_end(in) && *in->next != ';') {
+            return BINARIZE_OK;
+        }
+    }
 }
 
 
