@@ -15,10 +15,8 @@
 #define _NGX_HTTP_BINARIZE_BUDGET_H_INCLUDED_
 
 
-#include "ngx_http_binarize.h"
 #include "redis/redis.h"
 #include "zone/zone.h"
-#include "core/budget.h"
 
 
 typedef struct ngx_http_binarize_budget_s  ngx_http_binarize_budget_t;

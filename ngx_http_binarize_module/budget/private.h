@@ -1,5 +1,5 @@
 
-/* between the files of the budget; see ngx_http_binarize_budget.h for others */
+/* between the files of the budget; see budget.h for others */
 
 
 #ifndef _NGX_HTTP_BINARIZE_BUDGET_PRIVATE_H_INCLUDED_
@@ -7,7 +7,6 @@
 
 
 #include "budget/budget.h"
-#include "zone/zone.h"
 
 
 /* a worker that waits or holds shows so often that it lives, and looks */

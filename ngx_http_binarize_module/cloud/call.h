@@ -3,7 +3,6 @@
 #define _NGX_HTTP_BINARIZE_HTTP_H_INCLUDED_
 
 
-#include "cloud/conf.h"
 #include "cloud/job.h"
 #include "cloud/peer.h"
 

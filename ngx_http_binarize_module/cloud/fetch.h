@@ -3,9 +3,8 @@
 #define _NGX_HTTP_BINARIZE_FETCH_H_INCLUDED_
 
 
-#include "cloud/conf.h"
-#include "zone/blob.h"
 #include "cloud/call.h"
+#include "zone/blob.h"
 
 #include <openssl/evp.h>
 

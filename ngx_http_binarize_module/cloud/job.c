@@ -1,6 +1,5 @@
 
 #include "cloud/fetch.h"
-#include "cloud/job.h"
 #include "cloud/job_pool.h"
 
 

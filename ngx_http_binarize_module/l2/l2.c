@@ -1,6 +1,4 @@
 
-#include <ngx_config.h>
-#include <ngx_core.h>
 #include "l2/l2.h"
 #include "l2/digest.h"
 #include "l2/seen.h"

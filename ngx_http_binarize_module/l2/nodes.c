@@ -1,6 +1,4 @@
 
-#include <ngx_config.h>
-#include <ngx_core.h>
 #include "l2/l2.h"
 #include "ngx_http_binarize_scripts.h"
 

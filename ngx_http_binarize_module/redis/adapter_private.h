@@ -8,13 +8,11 @@
 #define _NGX_HTTP_BINARIZE_REDIS_ADAPTER_PRIVATE_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_event.h>
-#include <hiredis/async.h>
 #include "redis/adapter.h"
 #include "redis/frame.h"
 #include "redis/output.h"
+
+#include <hiredis/async.h>
 
 
 struct ngx_http_binarize_redis_adapter_s {

@@ -1,8 +1,4 @@
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_event.h>
-#include <hiredis/async.h>
 #include "redis/adapter_private.h"
 #include "core/decimal.h"
 

@@ -1,6 +1,4 @@
 
-#include <ngx_config.h>
-#include <ngx_core.h>
 #include "redis/frame.h"
 
 

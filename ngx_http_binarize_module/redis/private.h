@@ -8,11 +8,6 @@
 #define _NGX_HTTP_BINARIZE_REDIS_PRIVATE_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_event.h>
-#include "redis/redis.h"
-#include "redis/adapter.h"
 #include "redis/conf.h"
 
 

@@ -1,8 +1,7 @@
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <openssl/evp.h>
 #include "redis/redis.h"
+
+#include <openssl/evp.h>
 
 
 /* EVALSHA, hash, number of keys, and up to 16 arguments */

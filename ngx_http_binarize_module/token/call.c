@@ -1,6 +1,5 @@
 
 #include "token/call.h"
-#include "zone/zone.h"
 
 #include <cjson/cJSON.h>
 

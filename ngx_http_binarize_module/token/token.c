@@ -1,7 +1,6 @@
 
 #include "token/call.h"
 #include "zone/metrics.h"
-#include "zone/zone.h"
 
 
 /* how often a waiter looks whether the caller still lives */

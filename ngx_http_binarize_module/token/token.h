@@ -10,9 +10,7 @@
 #define _NGX_HTTP_BINARIZE_TOKEN_H_INCLUDED_
 
 
-#include "ngx_http_binarize.h"
 #include "budget/budget.h"
-#include "zone/zone.h"
 #include "cloud/conf.h"
 
 

@@ -9,7 +9,6 @@
 #define _NGX_HTTP_BINARIZE_BLOB_H_INCLUDED_
 
 
-#include "ngx_http_binarize.h"
 #include "zone/zone.h"
 
 

@@ -24,7 +24,6 @@
 
 #include "ngx_http_binarize.h"
 #include "zone/shm.h"
-#include "core/store.h"
 
 
 typedef struct ngx_http_binarize_zone_s  ngx_http_binarize_zone_t;
