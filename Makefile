@@ -77,7 +77,7 @@ ngx_make =	$(MAKE) $(if $(V),,-s) --no-print-directory -f $(objs)/Makefile \
 
 all nginx:
 	@mkdir -p $(build)
-	+@flock $(build)/lock $(MAKE) --no-print-directory locked-$@
+	+@flock -o $(build)/lock $(MAKE) --no-print-directory locked-$@
 
 locked-all: $(build)/$(module).so
 

@@ -201,7 +201,7 @@ ngx_http_binarize_on_wake(void *data)
 
 /*
  * Nobody waits any more whom this worker could answer, and nobody will: calls
- * in the air end, and what is not in the air looks whether it is needed.
+ * in the air end, and what waits to make one.
  */
 
 static void
@@ -209,8 +209,17 @@ ngx_http_binarize_on_stop(void *data)
 {
     ngx_http_binarize_main_conf_t *bmcf = data;
 
+    ngx_uint_t        i;
+    ngx_shm_zone_t  **zp;
+
     ngx_http_binarize_call_stop_all();
-    ngx_http_binarize_nodes_wake(bmcf);
+
+    zp = bmcf->zones.elts;
+
+    for (i = 0; i < bmcf->zones.nelts; i++) {
+        ngx_http_binarize_flight_stop(zp[i]->data);
+    }
+
     ngx_http_binarize_on_wake(bmcf);
 }
 

@@ -215,7 +215,22 @@ nginx_start();
 === worker_shutdown_timeout
 --- main_config
     worker_shutdown_timeout 1s;
---- config eval: $::config
+--- http_config
+    binarize_credentials $TEST_NGINX_CREDENTIALS;
+    binarize_max_size 256k;
+    binarize_zone z:1m;
+    binarize_zone turns:1m;
+    binarize_cache z;
+--- config eval
+"$::config
+    location /turn/ {
+        binarize_pass http://\$TEST_NGINX_CLOUD/v5.0/ocr/dewarpimage;
+        binarize_cache turns;
+        binarize_budget rate=1r/m;
+        binarize_wait 90s;
+    }
+    location = /json { binarize_status json; }
+"
 --- perl
 my @op = (op => 'deskewimage');
 
@@ -259,6 +274,38 @@ for (['a cloud that is silent', 'b', hang => 'start'],
     $_->leave() for @clients;
 }
 
+# what waits to call: for another node, whose call hangs, or for a turn
+my $node = node();
+
+for (['another node', 'redis'], ['a turn', 'turn']) {
+    my ($name, $at) = @$_;
+    my @its = $at eq 'redis' ? @op : ();
+    my $id = task(size => 3000, @its);
+    my @others;
+
+    if ($at eq 'redis') {
+        cloud->fault($id, { hang => 'start', @its, times => 1 });
+        push @others, begin("/redis/$id", -port => $node->{port});
+        until_true { fetches($id, undef, @its) };
+
+    } else {
+        is(get('/turn/' . task(op => 'dewarpimage'))->{status}, 200,
+           'one call a minute');
+    }
+
+    # on both workers
+    my @clients = map { begin("/$at/$id") } 1 .. 12;
+    my $state = $at eq 'redis' ? 'remote' : 'budget';
+
+    until_true { my ($zone) = grep { $_->{flights}{$state} }
+                              @{ get('/json')->json()->{zones} // [] }; $zone };
+    my @old = retire();
+
+    ok(until_true(sub { !grep { Binarize::alive($_) } @old }, 20),
+       "$name: the old workers have gone");
+    $_->leave() for @clients, @others;
+}
+
 # nor does a token call
 my $id = task(size => 3000);
 
@@ -275,8 +322,9 @@ ok(until_true(sub { !grep { Binarize::alive($_) } @old }, 20),
 is($next->answer()->{status}, 200, 'and new ones make it');
 $client->leave();
 
-is(scalar(grep { /cloud gave no document/ && !/status 401/ }
-          split /\n/, error_log()), 0, 'nobody blames the cloud');
+is(scalar(grep { /cloud gave no document|upstream timed out|disabled/
+                 && !/status 401/ } split /\n/, error_log()), 0,
+   'nobody blames the cloud');
 
 
 === a worker dies inside the mutex of a zone that is gone

@@ -115,19 +115,23 @@ ngx_http_binarize_call_stop(ngx_http_binarize_call_t *call)
     u = r->upstream;
     c = u ? u->peer.connection : NULL;
 
+    if (c == NULL && call->resolver_ctx == NULL) {
+        /* it is over, and about to say so */
+        return;
+    }
+
     call->stopped = 1;
 
     ngx_log_error(NGX_LOG_NOTICE, &call->job->log, 0,
                   "call is given up: worker_shutdown_timeout has passed");
 
+    /* it is not the upstream that timed out */
+
+    call->job->log.log_level = NGX_LOG_ALERT;
+
     if (c == NULL) {
-        /* a name is being resolved, or the call is over */
-
-        if (call->resolver_ctx) {
-            ngx_http_finalize_request(r, NGX_HTTP_GATEWAY_TIME_OUT);
-            ngx_http_binarize_job_run_posted(call->job);
-        }
-
+        ngx_http_finalize_request(r, NGX_HTTP_GATEWAY_TIME_OUT);
+        ngx_http_binarize_job_run_posted(call->job);
         return;
     }
 

@@ -476,6 +476,36 @@ ngx_http_binarize_flight_wake(ngx_http_binarize_zone_t *zone)
 
 
 void
+ngx_http_binarize_flight_stop(ngx_http_binarize_zone_t *zone)
+{
+    ngx_rbtree_node_t           *node, *next;
+    ngx_http_binarize_flight_t  *flight;
+
+    if (zone->flights.root == zone->flights.sentinel) {
+        return;
+    }
+
+    for (node = ngx_rbtree_min(zone->flights.root, zone->flights.sentinel);
+         node;
+         node = next)
+    {
+        next = ngx_rbtree_next(&zone->flights, node);
+        flight = (ngx_http_binarize_flight_t *) node;
+
+        if (flight->remote) {
+            flight->remote = 0;
+            ngx_queue_remove(&flight->queue);
+
+        } else if (!flight->queued && !flight->following) {
+            continue;
+        }
+
+        ngx_http_binarize_lead_give_up(flight);
+    }
+}
+
+
+void
 ngx_http_binarize_flight_renew(ngx_http_binarize_flight_t *flight)
 {
     ngx_http_binarize_shm_flight_t  *sf;

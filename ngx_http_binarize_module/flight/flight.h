@@ -84,8 +84,12 @@ ngx_int_t ngx_http_binarize_nodes_init_process(ngx_cycle_t *cycle,
     ngx_http_binarize_main_conf_t *bmcf,
     ngx_http_binarize_l2_purged_pt on_purge);
 
-/* all flights that wait for another node look */
-void ngx_http_binarize_nodes_wake(ngx_http_binarize_main_conf_t *bmcf);
+/*
+ * No more calls are made: flights that wait for a turn, for another worker or
+ * another node end.  Those that wait for Redis, a token or a call end by
+ * themselves when that has come.
+ */
+void ngx_http_binarize_flight_stop(ngx_http_binarize_zone_t *zone);
 
 
 #endif /* _NGX_HTTP_BINARIZE_FLIGHT_H_INCLUDED_ */

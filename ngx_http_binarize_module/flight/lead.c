@@ -33,8 +33,6 @@ static void ngx_http_binarize_lead_on_kept(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result);
 static void ngx_http_binarize_lead_done(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result);
-static void ngx_http_binarize_lead_give_up(
-    ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
     binarize_problem_e problem, ngx_uint_t status,
     time_t retry_after_s);
@@ -378,14 +376,19 @@ ngx_http_binarize_lead_on_fetch(ngx_http_binarize_fetch_t *fetch)
     flight = fetch->data;
     flight->tries += fetch->tries;
 
-    ngx_http_binarize_flight_count(flight, fetch);
-
     ngx_http_binarize_budget_release(&flight->turn, fetch->tries != 0);
 
     if (fetch->stopped) {
+        /* paid all the same, and it says nothing of the cloud */
+
+        ngx_http_binarize_metric_add(flight->zone,
+                                     NGX_HTTP_BINARIZE_M_CLOUD_TRIES
+                                     + flight->conf->ns_index, fetch->tries);
         ngx_http_binarize_lead_give_up(flight);
         return;
     }
+
+    ngx_http_binarize_flight_count(flight, fetch);
 
     if (fetch->status != NGX_HTTP_UNAUTHORIZED && fetch->status) {
         ngx_http_binarize_token_accepted(flight->conf->token,
@@ -524,9 +527,7 @@ ngx_http_binarize_lead_done(ngx_http_binarize_flight_t *flight,
 }
 
 
-/* without an answer: other workers that want one lead on */
-
-static void
+void
 ngx_http_binarize_lead_give_up(ngx_http_binarize_flight_t *flight)
 {
     ngx_http_binarize_flight_release(flight);

@@ -435,6 +435,11 @@ ngx_http_binarize_nodes_wait(ngx_http_binarize_flight_t *flight)
 {
     ngx_http_binarize_main_conf_t  *bmcf;
 
+    if (ngx_http_binarize_call_stopped()) {
+        ngx_http_binarize_lead_give_up(flight);
+        return;
+    }
+
     bmcf = flight->conf->main;
 
     /* the call is another node's to make */
@@ -595,13 +600,6 @@ ngx_http_binarize_nodes_release(ngx_http_binarize_flight_t *flight)
 
     ngx_http_binarize_l2_lease_land(flight->lease);
     flight->lease = NULL;
-}
-
-
-void
-ngx_http_binarize_nodes_wake(ngx_http_binarize_main_conf_t *bmcf)
-{
-    ngx_http_binarize_nodes_on_landing(bmcf, NULL, NULL);
 }
 
 

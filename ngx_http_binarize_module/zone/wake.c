@@ -50,6 +50,14 @@ ngx_http_binarize_wake_init_module(ngx_cycle_t *cycle)
 
     if (ngx_http_binarize_wake_ncycles++ == 0) {
         ngx_http_binarize_wake_open(cycle);
+
+    } else if (ngx_http_binarize_wake_nprocesses(cycle)
+               > ngx_http_binarize_wake_nfds)
+    {
+        ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
+                      "binarize: more worker processes than nginx was started "
+                      "with; until it is started anew some of them look by "
+                      "timer for what others have fetched");
     }
 }
 
