@@ -492,6 +492,12 @@ ngx_http_binarize_flight_stop(ngx_http_binarize_zone_t *zone)
         next = ngx_rbtree_next(&zone->flights, node);
         flight = (ngx_http_binarize_flight_t *) node;
 
+        /* to answer one might end the next */
+
+        if (!ngx_queue_empty(&flight->waiters)) {
+            continue;
+        }
+
         if (flight->remote) {
             flight->remote = 0;
             ngx_queue_remove(&flight->queue);
