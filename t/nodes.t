@@ -62,15 +62,25 @@ sub crowds_begin {
     } $port, other()->{port};
 }
 
-# Both find what the other one has put into Redis.
+# Each worker of both finds what the other node has put into Redis.
 sub together {
-    my @ports = ($port, other()->{port});
+    my %workers = ($port => [nginx_workers()],
+                   other()->{port} => [other()->workers()]);
 
-    for my $ports ([@ports], [reverse @ports]) {
-        my $id = task();
+    for my $to (keys %workers) {
+        my ($from) = grep { $_ != $to } keys %workers;
 
-        get("/b/$id", -port => $ports->[0]);
-        return 0 if get("/b/$id", -port => $ports->[1])->source ne 'redis';
+        for my $worker (@{ $workers{$to} }) {
+            my @rest = grep { $_ != $worker } @{ $workers{$to} };
+            my $id = task();
+
+            get("/b/$id", -port => $from);
+            freeze($_) for @rest;
+            my $source = get("/b/$id", -port => $to)->source;
+            kill('CONT', @rest);
+
+            return 0 if $source ne 'redis';
+        }
     }
 
     return 1;
