@@ -184,17 +184,13 @@ ngx_http_binarize_on_wake(void *data)
 {
     ngx_http_binarize_main_conf_t *bmcf = data;
 
-    ngx_uint_t                  i;
-    ngx_shm_zone_t            **zp;
-    ngx_http_binarize_zone_t   *zone;
+    ngx_uint_t        i;
+    ngx_shm_zone_t  **zp;
 
     zp = bmcf->zones.elts;
 
     for (i = 0; i < bmcf->zones.nelts; i++) {
-        zone = zp[i]->data;
-
-        ngx_http_binarize_zone_woken(zone);
-        ngx_http_binarize_flight_wake(zone);
+        ngx_http_binarize_zone_woken(zp[i]->data);
     }
 }
 

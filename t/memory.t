@@ -73,10 +73,18 @@ return pass('valgrind takes more') if $valgrind;
 
 my $n = 100;
 
-cloud->fault('any', { status => 'Pending' });
+# how many calls happen to be in the air at once is not what grows: all are
+cloud->fault('any', { status => 'Pending', delay_ms => 8000 });
+cloud->post('reset');
 
 my $memory = main::memory();
 my $crowd = crowd([map { { uri => '/often/' . guid() } } 1 .. $n]);
+
+ok($memory->watch(sub { cloud->calls->{in_air} == $n }, $patience),
+   'all calls are in the air');
+
+cloud->fault('any', { status => 'Pending' });
+
 my $polled = sub {
     my ($times) = @_;
     cloud->post('reset');

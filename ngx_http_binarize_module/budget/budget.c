@@ -78,7 +78,7 @@ ngx_http_binarize_budget_take(ngx_http_binarize_budget_t *budget,
         rc = NGX_DECLINED;
 
         if (left_ms <= patience_ms) {
-            turn->soon = (left_ms == 0);
+            turn->due_now = (left_ms == 0);
             ngx_http_binarize_budget_ticket_locked(&view, turn);
             ngx_http_binarize_budget_enqueue(turn);
             rc = NGX_AGAIN;
@@ -340,7 +340,7 @@ ngx_http_binarize_budget_release(ngx_http_binarize_turn_t *turn,
     ngx_http_binarize_budget_unask(turn);
 
     if (turn->member) {
-        ngx_http_binarize_budget_tell_end(turn, made);
+        ngx_http_binarize_budget_give_back(turn, made);
         turn->member = 0;
     }
 
@@ -614,7 +614,7 @@ ngx_http_binarize_budget_revise(ngx_http_binarize_budget_t *budget,
 
     /* a rounding is not a change, nor that nobody knows when a call ends */
 
-    if (!first->soon
+    if (!first->due_now
         && (later_ms <= 20 || estimate->due_ms <= ngx_current_msec + 1))
     {
         return;
@@ -627,7 +627,7 @@ ngx_http_binarize_budget_revise(ngx_http_binarize_budget_t *budget,
         turn = ngx_queue_data(budget->cursor, ngx_http_binarize_turn_t, queue);
         budget->cursor = ngx_queue_next(budget->cursor);
 
-        turn->soon = 0;
+        turn->due_now = 0;
         turn->due_ms += later_ms;
         turn->retry_ms += retry_later_ms;
 

@@ -51,7 +51,7 @@ struct ngx_http_binarize_turn_s {
     uint64_t                           member;    /* in Redis; 0: not there */
     unsigned                           waiting:1;
     unsigned                           granted:1;
-    unsigned                           soon:1;    /* due at once, if Redis
+    unsigned                           due_now:1; /* due at once, if Redis
                                                      agrees */
 };
 
@@ -137,7 +137,7 @@ ngx_uint_t ngx_http_binarize_budget_token_begin_locked(
 void ngx_http_binarize_budget_token_end(ngx_http_binarize_budget_t *budget);
 
 /* a shared one: all nodes pause for so long */
-void ngx_http_binarize_budget_tell_pause(ngx_http_binarize_budget_t *budget,
+void ngx_http_binarize_budget_publish_pause(ngx_http_binarize_budget_t *budget,
     ngx_msec_t ms);
 
 /* gives back what a worker that died in this slot held */

@@ -95,7 +95,7 @@ void ngx_http_binarize_budget_ask(ngx_http_binarize_budget_t *budget,
 void ngx_http_binarize_budget_unask(ngx_http_binarize_turn_t *turn);
 
 /* the turn's unit is free again; made as in .._release() */
-void ngx_http_binarize_budget_tell_end(ngx_http_binarize_turn_t *turn,
+void ngx_http_binarize_budget_give_back(ngx_http_binarize_turn_t *turn,
     ngx_uint_t made);
 
 /* tells Redis now and then of the units this worker still holds */

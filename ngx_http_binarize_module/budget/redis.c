@@ -27,12 +27,13 @@ static void ngx_http_binarize_budget_asked(ngx_http_binarize_budget_t *budget,
     ngx_http_binarize_turn_t *turn, redisReply *reply);
 static void ngx_http_binarize_budget_failed(ngx_http_binarize_budget_t *budget,
     const char *reason);
-static void ngx_http_binarize_budget_tell(ngx_http_binarize_budget_t *budget,
+static void ngx_http_binarize_budget_run_script(
+    ngx_http_binarize_budget_t *budget,
     ngx_http_binarize_redis_script_t *script, ngx_uint_t nkeys,
     ngx_uint_t nargs, ngx_str_t *args);
-static void ngx_http_binarize_budget_on_told(void *data, ngx_int_t rc,
+static void ngx_http_binarize_budget_on_script_end(void *data, ngx_int_t rc,
     redisReply *reply);
-static void ngx_http_binarize_budget_tell_gone(
+static void ngx_http_binarize_budget_give_back_member(
     ngx_http_binarize_budget_t *budget, uint64_t member, ngx_uint_t made);
 static void ngx_http_binarize_budget_name(ngx_http_binarize_budget_t *budget,
     uint64_t member, ngx_str_t *name);
@@ -217,7 +218,7 @@ ngx_http_binarize_budget_asked(ngx_http_binarize_budget_t *budget,
                         reply->element[2]->integer,
                         reply->element[4]->integer, view.now_us, ngx_time());
 
-    view.sb->told_ms = ngx_current_msec;
+    view.sb->answered_ms = ngx_current_msec;
     view.sb->pause_ms = ngx_current_msec + reply->element[5]->integer;
 
     if (taken && turn) {
@@ -249,7 +250,7 @@ ngx_http_binarize_budget_asked(ngx_http_binarize_budget_t *budget,
 
     /* who wanted it has left meanwhile */
 
-    ngx_http_binarize_budget_tell_gone(budget, member, 0);
+    ngx_http_binarize_budget_give_back_member(budget, member, 0);
 }
 
 
@@ -275,15 +276,15 @@ ngx_http_binarize_budget_failed(ngx_http_binarize_budget_t *budget,
 
 
 void
-ngx_http_binarize_budget_tell_end(ngx_http_binarize_turn_t *turn,
+ngx_http_binarize_budget_give_back(ngx_http_binarize_turn_t *turn,
     ngx_uint_t made)
 {
-    ngx_http_binarize_budget_tell_gone(turn->budget, turn->member, made);
+    ngx_http_binarize_budget_give_back_member(turn->budget, turn->member, made);
 }
 
 
 static void
-ngx_http_binarize_budget_tell_gone(ngx_http_binarize_budget_t *budget,
+ngx_http_binarize_budget_give_back_member(ngx_http_binarize_budget_t *budget,
     uint64_t member, ngx_uint_t made)
 {
     u_char     numbers[3][NGX_INT_T_LEN];
@@ -310,9 +311,9 @@ ngx_http_binarize_budget_tell_gone(ngx_http_binarize_budget_t *budget,
     args[7].data = (u_char *) (made ? "1" : "0");
     args[7].len = 1;
 
-    ngx_http_binarize_budget_tell(budget,
-                                  &ngx_http_binarize_budget_end_script, 3, 8,
-                                  args);
+    ngx_http_binarize_budget_run_script(budget,
+                                        &ngx_http_binarize_budget_end_script,
+                                        3, 8, args);
 
     /* a unit is free, or a turn is */
 
@@ -321,7 +322,7 @@ ngx_http_binarize_budget_tell_gone(ngx_http_binarize_budget_t *budget,
 
 
 void
-ngx_http_binarize_budget_tell_pause(ngx_http_binarize_budget_t *budget,
+ngx_http_binarize_budget_publish_pause(ngx_http_binarize_budget_t *budget,
     ngx_msec_t ms)
 {
     u_char     number[NGX_INT_T_LEN];
@@ -334,9 +335,9 @@ ngx_http_binarize_budget_tell_pause(ngx_http_binarize_budget_t *budget,
     args[0] = budget->keys[3];
     ngx_http_binarize_budget_number(&args[1], number, ms);
 
-    ngx_http_binarize_budget_tell(budget,
-                                  &ngx_http_binarize_budget_pause_script, 1, 2,
-                                  args);
+    ngx_http_binarize_budget_run_script(budget,
+                                        &ngx_http_binarize_budget_pause_script,
+                                        1, 2, args);
 }
 
 
@@ -391,17 +392,17 @@ ngx_http_binarize_budget_keep(ngx_http_binarize_budget_t *budget)
         n++;
 
         if (n == NGX_HTTP_BINARIZE_BUDGET_KEEP_MAX) {
-            ngx_http_binarize_budget_tell(budget,
-                                          &ngx_http_binarize_budget_keep_script,
-                                          1, 2 + n, args);
+            ngx_http_binarize_budget_run_script(budget,
+                                         &ngx_http_binarize_budget_keep_script,
+                                         1, 2 + n, args);
             n = 0;
         }
     }
 
     if (n) {
-        ngx_http_binarize_budget_tell(budget,
-                                      &ngx_http_binarize_budget_keep_script, 1,
-                                      2 + n, args);
+        ngx_http_binarize_budget_run_script(budget,
+                                         &ngx_http_binarize_budget_keep_script,
+                                         1, 2 + n, args);
     }
 }
 
@@ -409,7 +410,7 @@ ngx_http_binarize_budget_keep(ngx_http_binarize_budget_t *budget)
 /* what is lost mends itself when the lease ends */
 
 static void
-ngx_http_binarize_budget_tell(ngx_http_binarize_budget_t *budget,
+ngx_http_binarize_budget_run_script(ngx_http_binarize_budget_t *budget,
     ngx_http_binarize_redis_script_t *script, ngx_uint_t nkeys,
     ngx_uint_t nargs, ngx_str_t *args)
 {
@@ -424,7 +425,7 @@ ngx_http_binarize_budget_tell(ngx_http_binarize_budget_t *budget,
         return;
     }
 
-    call->handler = ngx_http_binarize_budget_on_told;
+    call->handler = ngx_http_binarize_budget_on_script_end;
     call->data = call;
 
     if (ngx_http_binarize_redis_eval(budget->redis, call, script, nkeys, nargs,
@@ -437,7 +438,8 @@ ngx_http_binarize_budget_tell(ngx_http_binarize_budget_t *budget,
 
 
 static void
-ngx_http_binarize_budget_on_told(void *data, ngx_int_t rc, redisReply *reply)
+ngx_http_binarize_budget_on_script_end(void *data, ngx_int_t rc,
+    redisReply *reply)
 {
     ngx_free(data);
 }

@@ -374,7 +374,7 @@ ngx_http_binarize_budget_estimate_locked(ngx_http_binarize_budget_view_t *view,
 
     if (!shared || ahead
         || ngx_current_msec
-           < view->sb->told_ms + NGX_HTTP_BINARIZE_BUDGET_BEAT_MS)
+           < view->sb->answered_ms + NGX_HTTP_BINARIZE_BUDGET_BEAT_MS)
     {
         wait_ms = (binarize_budget_wait_us(&view->sb->state, &budget->limits,
                                            ahead, view->now_us, ngx_time())

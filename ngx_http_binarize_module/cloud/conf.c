@@ -9,13 +9,8 @@ static char *ngx_http_binarize_max_size_check(ngx_conf_t *cf, void *post,
 static char *ngx_http_binarize_buffer_size_check(ngx_conf_t *cf, void *post,
     void *data);
 #if (NGX_HTTP_SSL)
-static void ngx_http_binarize_cloud_merge_ssl(
-    ngx_http_binarize_cloud_conf_t *prev,
-    ngx_http_binarize_cloud_conf_t *conf);
-static ngx_int_t ngx_http_binarize_cloud_ssl_ctx(ngx_conf_t *cf,
-    ngx_http_binarize_cloud_conf_t *conf, ngx_ssl_t *ssl);
-static ngx_int_t ngx_http_binarize_cloud_ssl_verify(ngx_conf_t *cf,
-    ngx_http_binarize_cloud_conf_t *conf, ngx_ssl_t *ssl);
+static void ngx_http_binarize_cloud_merge_ssl(ngx_http_upstream_conf_t *prev,
+    ngx_http_upstream_conf_t *conf);
 #endif
 
 
@@ -43,21 +38,6 @@ ngx_conf_bitmask_t  ngx_http_binarize_next_upstream_words[] = {
 };
 
 
-#if (NGX_HTTP_SSL)
-
-ngx_conf_bitmask_t  ngx_http_binarize_ssl_protocol_words[] = {
-    { ngx_string("SSLv2"), NGX_SSL_SSLv2 },
-    { ngx_string("SSLv3"), NGX_SSL_SSLv3 },
-    { ngx_string("TLSv1"), NGX_SSL_TLSv1 },
-    { ngx_string("TLSv1.1"), NGX_SSL_TLSv1_1 },
-    { ngx_string("TLSv1.2"), NGX_SSL_TLSv1_2 },
-    { ngx_string("TLSv1.3"), NGX_SSL_TLSv1_3 },
-    { ngx_null_string, 0 }
-};
-
-#endif
-
-
 void
 ngx_http_binarize_cloud_conf_init(ngx_http_binarize_cloud_conf_t *conf)
 {
@@ -83,9 +63,6 @@ ngx_http_binarize_cloud_conf_init(ngx_http_binarize_cloud_conf_t *conf)
     u->ssl_session_reuse = NGX_CONF_UNSET;
     u->ssl_server_name = NGX_CONF_UNSET;
     u->ssl_verify = NGX_CONF_UNSET;
-    conf->ssl_verify_depth = NGX_CONF_UNSET_UINT;
-    conf->ssl_passwords = NGX_CONF_UNSET_PTR;
-    conf->ssl_conf_commands = NGX_CONF_UNSET_PTR;
 #endif
 }
 
@@ -100,7 +77,7 @@ ngx_http_binarize_cloud_conf_merge(ngx_http_binarize_cloud_conf_t *prev,
     ngx_http_binarize_cloud_merge_upstream(&prev->upstream, &conf->upstream);
 
 #if (NGX_HTTP_SSL)
-    ngx_http_binarize_cloud_merge_ssl(prev, conf);
+    ngx_http_binarize_cloud_merge_ssl(&prev->upstream, &conf->upstream);
 #endif
 }
 
@@ -226,208 +203,16 @@ ngx_http_binarize_buffer_size_check(ngx_conf_t *cf, void *post, void *data)
 #if (NGX_HTTP_SSL)
 
 static void
-ngx_http_binarize_cloud_merge_ssl(ngx_http_binarize_cloud_conf_t *prev,
-    ngx_http_binarize_cloud_conf_t *conf)
+ngx_http_binarize_cloud_merge_ssl(ngx_http_upstream_conf_t *prev,
+    ngx_http_upstream_conf_t *conf)
 {
-    if (conf->upstream.ssl_name == NULL) {
-        conf->upstream.ssl_name = prev->upstream.ssl_name;
+    if (conf->ssl_name == NULL) {
+        conf->ssl_name = prev->ssl_name;
     }
 
-    ngx_conf_merge_value(conf->upstream.ssl_session_reuse,
-                         prev->upstream.ssl_session_reuse, 1);
-    ngx_conf_merge_value(conf->upstream.ssl_server_name,
-                         prev->upstream.ssl_server_name, 1);
-    ngx_conf_merge_value(conf->upstream.ssl_verify,
-                         prev->upstream.ssl_verify, 1);
-
-    ngx_conf_merge_bitmask_value(conf->ssl_protocols, prev->ssl_protocols,
-                                 (NGX_CONF_BITMASK_SET
-                                  |NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3));
-
-    ngx_conf_merge_str_value(conf->ssl_ciphers, prev->ssl_ciphers, "DEFAULT");
-    ngx_conf_merge_uint_value(conf->ssl_verify_depth, prev->ssl_verify_depth,
-                              1);
-    ngx_conf_merge_str_value(conf->ssl_trusted_certificate,
-                             prev->ssl_trusted_certificate, "");
-    ngx_conf_merge_str_value(conf->ssl_crl, prev->ssl_crl, "");
-    ngx_conf_merge_str_value(conf->ssl_certificate, prev->ssl_certificate, "");
-    ngx_conf_merge_str_value(conf->ssl_certificate_key,
-                             prev->ssl_certificate_key, "");
-    ngx_conf_merge_ptr_value(conf->ssl_passwords, prev->ssl_passwords, NULL);
-    ngx_conf_merge_ptr_value(conf->ssl_conf_commands, prev->ssl_conf_commands,
-                             NULL);
-}
-
-
-/* names the directive in what nginx says of its value */
-
-static u_char *
-ngx_http_binarize_cloud_ssl_log(ngx_log_t *log, u_char *buf, size_t len)
-{
-    return ngx_snprintf(buf, len, " in \"%s\"", log->data);
-}
-
-
-ngx_int_t
-ngx_http_binarize_cloud_conf_ssl(ngx_conf_t *cf,
-    ngx_http_binarize_cloud_conf_t *conf)
-{
-    ngx_int_t            rc;
-    ngx_log_t            log;
-    ngx_ssl_t           *ssl;
-    ngx_pool_cleanup_t  *cln;
-
-    ssl = ngx_pcalloc(cf->pool, sizeof(*ssl));
-    if (ssl == NULL) {
-        return NGX_ERROR;
-    }
-
-    log = *cf->log;
-    log.handler = ngx_http_binarize_cloud_ssl_log;
-    log.data = "binarize_pass";
-
-    ssl->log = &log;
-    conf->upstream.ssl = ssl;
-
-    if (ngx_ssl_create(ssl, conf->ssl_protocols, NULL) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
-    if (cln == NULL) {
-        ngx_ssl_cleanup_ctx(ssl);
-        return NGX_ERROR;
-    }
-
-    cln->handler = ngx_ssl_cleanup_ctx;
-    cln->data = ssl;
-
-    rc = ngx_http_binarize_cloud_ssl_ctx(cf, conf, ssl);
-
-    ssl->log = cf->log;
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_binarize_cloud_ssl_ctx(ngx_conf_t *cf,
-    ngx_http_binarize_cloud_conf_t *conf, ngx_ssl_t *ssl)
-{
-    ssl->log->data = "binarize_ssl_ciphers";
-
-    if (ngx_ssl_ciphers(cf, ssl, &conf->ssl_ciphers, 0) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ssl->log->data = "binarize_ssl_certificate";
-
-    if (conf->ssl_certificate.len) {
-
-        if (conf->ssl_certificate_key.len == 0) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "no \"binarize_ssl_certificate_key\" is defined for "
-                          "certificate \"%V\"", &conf->ssl_certificate);
-            return NGX_ERROR;
-        }
-
-        if (ngx_ssl_certificate(cf, ssl, &conf->ssl_certificate,
-                                &conf->ssl_certificate_key,
-                                conf->ssl_passwords)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    if (conf->upstream.ssl_verify
-        && ngx_http_binarize_cloud_ssl_verify(cf, conf, ssl) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ssl->log->data = "binarize_ssl_session_reuse";
-
-    if (ngx_ssl_client_session_cache(cf, ssl,
-                                     conf->upstream.ssl_session_reuse)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ssl->log->data = "binarize_ssl_conf_command";
-
-    return ngx_ssl_conf_commands(cf, ssl, conf->ssl_conf_commands);
-}
-
-
-static ngx_int_t
-ngx_http_binarize_cloud_ssl_verify(ngx_conf_t *cf,
-    ngx_http_binarize_cloud_conf_t *conf, ngx_ssl_t *ssl)
-{
-    ssl->log->data = "binarize_ssl_trusted_certificate";
-
-    /* an empty name only sets the verification up */
-
-    if (ngx_ssl_trusted_certificate(cf, ssl, &conf->ssl_trusted_certificate,
-                                    conf->ssl_verify_depth)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ssl->log->data = "binarize_ssl_crl";
-
-    if (ngx_ssl_crl(cf, ssl, &conf->ssl_crl) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (conf->ssl_trusted_certificate.len == 0
-        && SSL_CTX_set_default_verify_paths(ssl->ctx) != 1)
-    {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "binarize_ssl_verify: the system's bundle of "
-                      "certificates can not be loaded");
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-char *
-ngx_http_binarize_ssl_password_file_set(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_http_binarize_cloud_conf_t *ccf = conf;
-
-    ngx_fd_t    fd;
-    ngx_str_t  *value;
-
-    if (ccf->ssl_passwords != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_conf_full_name(cf->cycle, &value[1], 1) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    fd = ngx_open_file(value[1].data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "%V: " ngx_open_file_n " \"%V\" failed",
-                           &value[0], &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_close_file(fd);
-
-    ccf->ssl_passwords = ngx_ssl_read_password_file(cf, &value[1]);
-
-    return ccf->ssl_passwords ? NGX_CONF_OK : NGX_CONF_ERROR;
+    ngx_conf_merge_value(conf->ssl_session_reuse, prev->ssl_session_reuse, 1);
+    ngx_conf_merge_value(conf->ssl_server_name, prev->ssl_server_name, 1);
+    ngx_conf_merge_value(conf->ssl_verify, prev->ssl_verify, 1);
 }
 
 #endif

@@ -19,28 +19,18 @@ typedef struct {
 
 
 typedef struct {
+    /* inherited */
     ngx_http_upstream_conf_t       upstream;
-    ngx_http_binarize_cloud_t     *cloud;
-    ngx_http_binarize_target_t    *target;     /* NULL: not a gateway */
     size_t                         max_size;   /* of a PNG */
+
+    /* resolved, of a gateway; target NULL: it is none */
+    ngx_http_binarize_target_t    *target;
+    ngx_http_binarize_cloud_t     *cloud;
 
     /* the context jobs run in: this location's, made harmless */
     void                         **job_main_conf;
     void                         **job_srv_conf;
     void                         **job_loc_conf;
-
-#if (NGX_HTTP_SSL)
-    /* as written, for upstream.ssl */
-    ngx_uint_t                     ssl_protocols;
-    ngx_str_t                      ssl_ciphers;
-    ngx_uint_t                     ssl_verify_depth;
-    ngx_str_t                      ssl_trusted_certificate;
-    ngx_str_t                      ssl_crl;
-    ngx_str_t                      ssl_certificate;
-    ngx_str_t                      ssl_certificate_key;
-    ngx_array_t                   *ssl_passwords;
-    ngx_array_t                   *ssl_conf_commands;
-#endif
 } ngx_http_binarize_cloud_conf_t;
 
 
@@ -52,12 +42,6 @@ void ngx_http_binarize_cloud_conf_merge(ngx_http_binarize_cloud_conf_t *prev,
 ngx_int_t ngx_http_binarize_cloud_conf_job(ngx_conf_t *cf,
     ngx_http_binarize_cloud_conf_t *conf);
 
-#if (NGX_HTTP_SSL)
-/* and its TLS; names the directive in what nginx and OpenSSL have to say */
-ngx_int_t ngx_http_binarize_cloud_conf_ssl(ngx_conf_t *cf,
-    ngx_http_binarize_cloud_conf_t *conf);
-#endif
-
 /* directives, with cloud_conf_t as conf; and what others go by */
 char *ngx_http_binarize_bind_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -65,13 +49,6 @@ char *ngx_http_binarize_bind_set(ngx_conf_t *cf, ngx_command_t *cmd,
 extern ngx_conf_post_t     ngx_http_binarize_max_size_post;
 extern ngx_conf_post_t     ngx_http_binarize_buffer_size_post;
 extern ngx_conf_bitmask_t  ngx_http_binarize_next_upstream_words[];
-
-#if (NGX_HTTP_SSL)
-char *ngx_http_binarize_ssl_password_file_set(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf);
-
-extern ngx_conf_bitmask_t  ngx_http_binarize_ssl_protocol_words[];
-#endif
 
 
 #endif /* _NGX_HTTP_BINARIZE_CLOUD_CONF_H_INCLUDED_ */

@@ -41,8 +41,10 @@ struct ngx_http_binarize_fetch_s {
     ngx_str_t                       headers;     /* lines, each with CRLF */
     ngx_str_t                       host;
     ngx_str_t                       ssl_name;
-    ngx_int_t                     (*try_again)(ngx_http_binarize_fetch_t *fetch);
-    void                          (*not_tried)(ngx_http_binarize_fetch_t *fetch);
+    ngx_int_t                     (*try_again)(
+                                        ngx_http_binarize_fetch_t *fetch);
+    void                          (*not_tried)(
+                                        ngx_http_binarize_fetch_t *fetch);
     ngx_uint_t                      max_tries;
     ngx_uint_t                      fresh;
     void                          (*done)(ngx_http_binarize_fetch_t *fetch);

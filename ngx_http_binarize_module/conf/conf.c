@@ -46,6 +46,10 @@ ngx_http_binarize_create_loc_conf(ngx_conf_t *cf)
     conf->status = NGX_CONF_UNSET_UINT;
     conf->budget_conf = NGX_CONF_UNSET_PTR;
 
+#if (NGX_HTTP_SSL)
+    ngx_http_binarize_ssl_conf_init(&conf->ssl);
+#endif
+
     return conf;
 }
 
@@ -69,6 +73,10 @@ ngx_http_binarize_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_binarize_token_conf_merge(&prev->token, &conf->token);
     ngx_conf_merge_ptr_value(conf->budget_conf, prev->budget_conf, NULL);
+
+#if (NGX_HTTP_SSL)
+    ngx_http_binarize_ssl_conf_merge(&prev->ssl, &conf->ssl);
+#endif
 
     ngx_http_binarize_location_merge(cf, prev, conf);
 
@@ -119,7 +127,8 @@ ngx_http_binarize_gateway(ngx_conf_t *cf, ngx_http_binarize_loc_conf_t *conf)
 #if (NGX_HTTP_SSL)
 
     if ((cloud->target->ssl || (token->target && token->target->ssl))
-        && ngx_http_binarize_cloud_conf_ssl(cf, cloud) != NGX_OK)
+        && ngx_http_binarize_ssl_conf_create(cf, &conf->ssl, &cloud->upstream)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }

@@ -4,23 +4,31 @@
 
 
 #include "answer/answer.h"
+#include "cloud/ssl.h"
 #include "redis/redis.h"
 #include "status/status.h"
 #include "token/conf.h"
 
 
 /*
- * A location.  What rooms below see of it comes first: each of them gets its
- * own conf, which begins with that of the floor below.
+ * A location.  What requests go by comes first, as inherited and, where a
+ * room's conf says so, resolved from that: each room gets its own conf, which
+ * begins with that of the floor below.
  */
 typedef struct {
     ngx_http_binarize_answer_conf_t  answer;
 
     ngx_uint_t                       status;   /* .._status_e, the page */
 
-    /* as written; what they come to is found in check.c, budget.c */
+    /*
+     * As written, and inherited so: not for requests, but for what conf.c,
+     * check.c and budget.c resolve it to.
+     */
     ngx_http_binarize_token_conf_t   token;
     ngx_http_binarize_budget_conf_t *budget_conf;  /* NULL: off */
+#if (NGX_HTTP_SSL)
+    ngx_http_binarize_ssl_conf_t     ssl;
+#endif
 } ngx_http_binarize_loc_conf_t;
 
 

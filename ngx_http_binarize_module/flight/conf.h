@@ -37,17 +37,10 @@ typedef struct {
 typedef struct {
     ngx_http_binarize_cloud_conf_t cloud;
 
-    ngx_http_binarize_main_conf_t *main;
-    ngx_str_t                      ns;         /* the key's namespace */
-    ngx_uint_t                     ns_index;   /* of its counters */
-    u_char                         ns_digest[16];
-
-    ngx_str_t                      zone_name;  /* as written, or empty */
-    ngx_shm_zone_t                *zone;
+    /* inherited */
+    ngx_str_t                      zone_name;  /* or empty */
     ngx_flag_t                     l1;
     ngx_http_binarize_redis_t     *redis;      /* or NULL */
-    ngx_http_binarize_token_t     *token;
-    ngx_http_binarize_budget_t    *budget;     /* NULL: no limits */
     ngx_array_t                   *headers;    /* of .._header_t, or NULL */
 
     time_t                         valid_s;
@@ -55,6 +48,15 @@ typedef struct {
     ngx_msec_t                     negative_max_ms;
     ngx_msec_t                     poll_ms;
     ngx_msec_t                     poll_max_ms;
+
+    /* resolved, of a gateway */
+    ngx_http_binarize_main_conf_t *main;
+    ngx_str_t                      ns;         /* the key's namespace */
+    ngx_uint_t                     ns_index;   /* of its counters */
+    u_char                         ns_digest[16];
+    ngx_shm_zone_t                *zone;
+    ngx_http_binarize_token_t     *token;
+    ngx_http_binarize_budget_t    *budget;     /* NULL: no limits */
 } ngx_http_binarize_flight_conf_t;
 
 

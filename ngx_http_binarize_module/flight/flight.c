@@ -269,7 +269,7 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
 
     if (flight->following) {
         flight->following = 0;
-        ngx_queue_remove(&flight->queue);
+        ngx_queue_remove(&flight->sleeper.queue);
     }
 
     flight->sleeping = 0;
@@ -439,7 +439,9 @@ ngx_http_binarize_flight_follow(ngx_http_binarize_flight_t *flight)
 {
     flight->following = 1;
     flight->followed = 1;
-    ngx_queue_insert_tail(&flight->zone->followers, &flight->queue);
+
+    flight->sleeper.event = &flight->event;
+    ngx_queue_insert_tail(&flight->zone->sleepers, &flight->sleeper.queue);
 
     ngx_http_binarize_metric_inc(flight->zone, NGX_HTTP_BINARIZE_M_FOLLOWED);
     ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
@@ -452,25 +454,6 @@ ngx_http_binarize_flight_follow(ngx_http_binarize_flight_t *flight)
 
     if (flight->due_ms) {
         ngx_http_binarize_flight_await_turn(flight);
-    }
-}
-
-
-void
-ngx_http_binarize_flight_wake(ngx_http_binarize_zone_t *zone)
-{
-    ngx_queue_t                 *q;
-    ngx_http_binarize_flight_t  *flight;
-
-    for (q = ngx_queue_head(&zone->followers);
-         q != ngx_queue_sentinel(&zone->followers);
-         q = ngx_queue_next(q))
-    {
-        flight = ngx_queue_data(q, ngx_http_binarize_flight_t, queue);
-
-        if (!flight->event.posted) {
-            ngx_post_event(&flight->event, &ngx_posted_events);
-        }
     }
 }
 

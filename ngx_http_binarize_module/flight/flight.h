@@ -66,9 +66,6 @@ ngx_int_t ngx_http_binarize_flight_join(ngx_http_request_t *r,
 /* the client is gone; the flight goes on */
 void ngx_http_binarize_flight_leave(ngx_http_binarize_waiter_t *waiter);
 
-/* lets all followers look again; on a wake-up */
-void ngx_http_binarize_flight_wake(ngx_http_binarize_zone_t *zone);
-
 /* before the worker's first flight in that zone */
 void ngx_http_binarize_flight_init_process(ngx_http_binarize_zone_t *zone);
 

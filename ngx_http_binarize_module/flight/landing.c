@@ -309,7 +309,7 @@ ngx_http_binarize_flight_end(ngx_http_binarize_flight_t *flight)
     }
 
     if (flight->following) {
-        ngx_queue_remove(&flight->queue);
+        ngx_queue_remove(&flight->sleeper.queue);
     }
 
     ngx_rbtree_delete(&flight->zone->flights, &flight->node);

@@ -21,7 +21,6 @@
 
 struct ngx_http_binarize_flight_s {
     ngx_rbtree_node_t                  node;       /* zone->flights */
-    ngx_queue_t                        queue;      /* zone->followers */
 
     u_char                             key[BINARIZE_STORE_KEY_SIZE];
     u_char                             guid[BINARIZE_GUID_SIZE];
@@ -32,6 +31,7 @@ struct ngx_http_binarize_flight_s {
 
     void                             (*state)(ngx_http_binarize_flight_t *);
     ngx_event_t                        event;      /* runs state */
+    ngx_http_binarize_sleeper_t        sleeper;    /* while it follows */
 
     /* of the request that started it */
     ngx_str_t                          headers;
@@ -51,6 +51,7 @@ struct ngx_http_binarize_flight_s {
     ngx_uint_t                         max_tries;  /* of the next fetch */
 
     /* among nodes, nodes.c */
+    ngx_queue_t                        queue;      /* main->remote */
     ngx_http_binarize_l2_lease_t      *lease;      /* asked for, or held */
     ngx_int_t                          lease_rc;
     redisReply                        *state_reply;

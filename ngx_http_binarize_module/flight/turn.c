@@ -99,7 +99,7 @@ ngx_http_binarize_flight_show_turn(ngx_http_binarize_flight_t *flight)
 
     sf = flight->shm;
 
-    if (sf == NULL || flight->turn.soon) {
+    if (sf == NULL || flight->turn.due_now) {
         return;
     }
 
@@ -129,7 +129,7 @@ ngx_http_binarize_flight_can_wait_for_turn(ngx_http_binarize_waiter_t *waiter)
 
     flight = waiter->flight;
 
-    if (flight->leading && flight->turn.soon) {
+    if (flight->leading && flight->turn.due_now) {
         (void) ngx_http_binarize_flight_can_wait(waiter);
         return 1;
     }

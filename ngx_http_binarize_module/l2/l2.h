@@ -98,7 +98,7 @@ typedef void (*ngx_http_binarize_l2_lease_pt)(void *data, ngx_int_t rc);
 typedef void (*ngx_http_binarize_l2_landing_pt)(void *data, ngx_str_t *ns,
     u_char *guid);
 
-/* who purges: NGX_HTTP_BINARIZE_L2_NODE hex digits, another node's are others */
+/* who purges: NGX_HTTP_BINARIZE_L2_NODE hex digits, each node has its own */
 #define NGX_HTTP_BINARIZE_L2_NODE  16
 
 /* A node has purged; ns, guid, and node live until the return. */

@@ -59,7 +59,7 @@ ngx_http_binarize_redis_connect(ngx_http_binarize_redis_t *redis)
     redis->broken = 0;
 
     redis->stats.connects++;
-    ngx_http_binarize_redis_tell(redis);
+    ngx_http_binarize_redis_notify(redis);
 
     if (redis->retry.timer_set) {
         ngx_del_timer(&redis->retry);
@@ -264,7 +264,7 @@ ngx_http_binarize_redis_on_ping(void *data, ngx_int_t rc, redisReply *reply)
         redis->refusals[NGX_HTTP_BINARIZE_REDIS_READ].word[0] = '\0';
     }
 
-    ngx_http_binarize_redis_tell(redis);
+    ngx_http_binarize_redis_notify(redis);
 }
 
 
@@ -366,7 +366,7 @@ ngx_http_binarize_redis_failed(ngx_http_binarize_redis_t *redis,
                         : redis->listener ? NGX_LOG_WARN : NGX_LOG_ERR;
     redis->down = 1;
 
-    ngx_http_binarize_redis_tell(redis);
+    ngx_http_binarize_redis_notify(redis);
 
     ngx_log_error(level, redis->log, 0, "redis \"%V\" is not usable: %s",
                   &redis->conf.name, reason);

@@ -87,7 +87,7 @@ struct ngx_http_binarize_redis_s {
 void ngx_http_binarize_redis_start(ngx_http_binarize_redis_t *redis,
     ngx_log_t *log);
 void ngx_http_binarize_redis_stop(ngx_http_binarize_redis_t *redis);
-void ngx_http_binarize_redis_tell(ngx_http_binarize_redis_t *redis);
+void ngx_http_binarize_redis_notify(ngx_http_binarize_redis_t *redis);
 
 /* Puts a command queued with the adapter in line, sends what may be sent. */
 void ngx_http_binarize_redis_line_up(ngx_http_binarize_redis_t *redis,

@@ -135,7 +135,7 @@ ngx_http_binarize_redis_watch(ngx_http_binarize_redis_t *redis,
 /* the watcher, that a number has changed */
 
 void
-ngx_http_binarize_redis_tell(ngx_http_binarize_redis_t *redis)
+ngx_http_binarize_redis_notify(ngx_http_binarize_redis_t *redis)
 {
     if (redis->watch) {
         redis->watch(redis->watch_data);
@@ -311,7 +311,7 @@ ngx_http_binarize_redis_command(ngx_http_binarize_redis_t *redis,
         ngx_add_timer(&redis->timer, redis->conf.timeout_ms);
     }
 
-    ngx_http_binarize_redis_tell(redis);
+    ngx_http_binarize_redis_notify(redis);
 
     return NGX_OK;
 }
@@ -597,7 +597,7 @@ ngx_http_binarize_redis_on_reply(void *data,
         }
     }
 
-    ngx_http_binarize_redis_tell(redis);
+    ngx_http_binarize_redis_notify(redis);
 
     if (call->handler) {
         call->handler(call->data, rc, reply);

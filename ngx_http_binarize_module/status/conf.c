@@ -1,5 +1,6 @@
 
 #include "status/status.h"
+#include "common/conf.h"
 
 
 ngx_conf_enum_t  ngx_http_binarize_status_words[] = {
@@ -26,5 +27,5 @@ ngx_http_binarize_status_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    return ngx_conf_set_enum_slot(cf, cmd, conf);
+    return ngx_http_binarize_words_set(cf, cmd, conf);
 }

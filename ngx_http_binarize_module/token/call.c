@@ -21,10 +21,12 @@ typedef struct {
 
 static ngx_int_t ngx_http_binarize_token_call_create_request(
     ngx_http_binarize_token_call_t *tc);
-static u_char *ngx_http_binarize_token_call_form_encode(u_char *p, ngx_str_t *s);
+static u_char *ngx_http_binarize_token_call_form_encode(u_char *p,
+    ngx_str_t *s);
 static ngx_int_t ngx_http_binarize_token_call_on_body(
     ngx_http_binarize_call_t *call, u_char *data, size_t size);
-static void ngx_http_binarize_token_call_on_done(ngx_http_binarize_call_t *call);
+static void ngx_http_binarize_token_call_on_done(
+    ngx_http_binarize_call_t *call);
 static const char *ngx_http_binarize_token_call_parse(
     ngx_http_binarize_token_call_t *tc, ngx_str_t *text, time_t *expires_s);
 
@@ -167,8 +169,8 @@ ngx_http_binarize_token_call_form_encode(u_char *p, ngx_str_t *s)
 
 
 static ngx_int_t
-ngx_http_binarize_token_call_on_body(ngx_http_binarize_call_t *call, u_char *data,
-    size_t size)
+ngx_http_binarize_token_call_on_body(ngx_http_binarize_call_t *call,
+    u_char *data, size_t size)
 {
     ngx_http_binarize_token_call_t  *tc;
 
@@ -203,7 +205,8 @@ ngx_http_binarize_token_call_on_done(ngx_http_binarize_call_t *call)
     ngx_http_binarize_budget_token_end(token->budget);
 
     if (call->problem == BINARIZE_PROBLEM_NONE && call->status == NGX_HTTP_OK) {
-        call->reason = ngx_http_binarize_token_call_parse(tc, &text, &expires_s);
+        call->reason = ngx_http_binarize_token_call_parse(tc, &text,
+                                                          &expires_s);
 
         if (call->reason == NULL) {
             ngx_http_binarize_token_store(token, &text, expires_s);

@@ -323,8 +323,8 @@ ngx_http_binarize_token_pause(ngx_http_binarize_token_t *token,
                   "cloud answered 429, its calls pause for %T s", pause_s);
 
     ngx_http_binarize_token_on_pause(token, (ngx_msec_t) pause_s * 1000);
-    ngx_http_binarize_budget_tell_pause(token->budget,
-                                        (ngx_msec_t) pause_s * 1000);
+    ngx_http_binarize_budget_publish_pause(token->budget,
+                                           (ngx_msec_t) pause_s * 1000);
 }
 
 

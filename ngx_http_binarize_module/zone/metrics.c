@@ -85,12 +85,12 @@ ngx_http_binarize_metric_redis_lookup(ngx_http_binarize_zone_t *zone,
 
 void
 ngx_http_binarize_metric_lease(ngx_http_binarize_zone_t *zone, ngx_int_t rc,
-    ngx_uint_t told)
+    ngx_uint_t landed)
 {
     ngx_uint_t  metric;
 
-    if (told) {
-        metric = NGX_HTTP_BINARIZE_M_LEASE_TOLD;
+    if (landed) {
+        metric = NGX_HTTP_BINARIZE_M_LEASE_LANDED;
 
     } else if (rc == NGX_OK) {
         metric = NGX_HTTP_BINARIZE_M_LEASE_HELD;

@@ -75,7 +75,7 @@ typedef enum {
 
     NGX_HTTP_BINARIZE_M_LEASE_HELD,
     NGX_HTTP_BINARIZE_M_LEASE_BUSY,
-    NGX_HTTP_BINARIZE_M_LEASE_TOLD,
+    NGX_HTTP_BINARIZE_M_LEASE_LANDED,
     NGX_HTTP_BINARIZE_M_LEASE_ERROR,
 
     /* as ngx_http_binarize_redis_stats_t, in its order */
@@ -254,11 +254,11 @@ void ngx_http_binarize_metric_redis_lookup(ngx_http_binarize_zone_t *zone,
     ngx_int_t rc, uint64_t us);
 
 /*
- * The other nodes were asked; rc as ngx_http_binarize_l2_lease()'s, told: one
+ * The other nodes were asked; rc as ngx_http_binarize_l2_lease()'s, landed: one
  * has landed already
  */
 void ngx_http_binarize_metric_lease(ngx_http_binarize_zone_t *zone,
-    ngx_int_t rc, ngx_uint_t told);
+    ngx_int_t rc, ngx_uint_t landed);
 
 /* a request was answered; sent: bytes of body, -1: a part of another answer */
 void ngx_http_binarize_metric_answer(ngx_http_binarize_zone_t *zone,

@@ -114,7 +114,7 @@ typedef struct {
     uint64_t                           call_ms;   /* a call's time, average */
     uint64_t                           token_ms;  /* until then a unit is kept
                                                      for a token call */
-    uint64_t                           told_ms;   /* by Redis, then */
+    uint64_t                           answered_ms;   /* by Redis, then */
     uint64_t                           pause_ms;  /* of another node: until
                                                      then no call */
 } ngx_http_binarize_shm_budget_t;

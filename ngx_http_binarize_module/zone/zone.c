@@ -47,7 +47,6 @@ ngx_http_binarize_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size)
     zone->shm_zone = shm_zone;
     zone->cycle = cf->cycle;
     ngx_queue_init(&zone->sleepers);
-    ngx_queue_init(&zone->followers);
 
     shm_zone->init = ngx_http_binarize_zone_init;
     shm_zone->data = zone;

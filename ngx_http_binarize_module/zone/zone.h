@@ -62,7 +62,6 @@ struct ngx_http_binarize_zone_s {
 
     ngx_rbtree_t                    flights;    /* this worker's, by key */
     ngx_rbtree_node_t               sentinel;
-    ngx_queue_t                     followers;
     ngx_queue_t                     sleepers;
 
     ngx_event_t                     reap;
