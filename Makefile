@@ -10,7 +10,7 @@
 # make check                ./test
 # make fuzz                 the fuzzers, FUZZ_SECONDS each (60)
 # make bench                the benchmarks; PARTS="hit miss" only some, see
-#                           bench/
+#                           bench/; OLD=other.so that build beside this one
 # make clean
 #
 # CC (gcc), CPPFLAGS, CFLAGS, LDFLAGS and BUILD (the directory, build) may be
@@ -141,7 +141,8 @@ bench: all
 	@./scripts/deps.sh build run bench \
 	    || echo "bench: goes on without what could not be installed"
 	@$(MAKE) -C bench BUILD=$(build)/bench \
-	    MODULE=$(build)/$(module).so PARTS='$(PARTS)' $(if $(PARTS),compare,run)
+	    MODULE=$(build)/$(module).so PARTS='$(PARTS)' OLD='$(abspath $(OLD))' \
+	    $(if $(PARTS),compare,run)
 
 clean:
 	rm -rf $(build)

@@ -6,6 +6,7 @@
 #
 #   BENCH_BUILD     directory of load, landing, stall.so
 #   BENCH_MODULE    ngx_http_binarize_module.so
+#   BENCH_OLD       another build of it, which part "builds" measures beside it
 #   BENCH_RESULTS   directory that gets table.md, results.tsv, raw.tsv and
 #                   plot.svg
 #   BENCH_ROUNDS    rounds (5)
@@ -27,7 +28,8 @@ use Time::HiRes qw(sleep time);
 use lib $FindBin::Bin;
 use Report;
 
-my @all = qw(hit 304 redis miss arrive landing entries workers instructions);
+my @all = qw(hit 304 redis miss arrive landing entries workers instructions
+    builds);
 
 my %sizes = ('1k' => 1000, '30k' => 30_000, '300k' => 300_000,
     '4m' => 4_000_000, '10m' => 10_000_000, '30m' => 30_000_000);
@@ -35,6 +37,7 @@ my %sizes = ('1k' => 1000, '30k' => 30_000, '300k' => 300_000,
 my $build = $ENV{BENCH_BUILD} || "$FindBin::Bin/../build/bench";
 my $module = $ENV{BENCH_MODULE}
     || "$FindBin::Bin/../build/ngx_http_binarize_module.so";
+my $old = $ENV{BENCH_OLD};
 my $rounds = $ENV{BENCH_ROUNDS} || 5;
 my $seconds = $ENV{BENCH_SECONDS} || 0.6;
 my ($server_cpu, $client_cpu) = cpus();
@@ -61,7 +64,7 @@ my $report = Report->new($ENV{BENCH_RESULTS}
 my %part = (hit => \&part_hit, 304 => \&part_304, redis => \&part_redis,
     miss => \&part_miss, arrive => \&part_arrive, landing => \&part_landing,
     entries => \&part_entries, workers => \&part_workers,
-    instructions => \&part_instructions);
+    instructions => \&part_instructions, builds => \&part_builds);
 
 my $origin = origin_start();
 
@@ -375,13 +378,11 @@ sub part_landing {
 
         rounds("landing $size", sub {
             my ($who) = @_;
-            my $path = sprintf '/h%s/%s.png', $size, guid($who->[1]
-                ? $next_id++ : $next_id - 1);
+            my $id = guid($who->[1] ? $next_id++ : $next_id - 1);
 
             return run_tool("$build/landing", '-c1000', "-l$png->{size}",
-                "-p$pid", $who->[1] ? ("-u127.0.0.1:$hold",
-                                       "-d$png->{doc}") : (),
-                "127.0.0.1:$gateway->{port}", $path);
+                "-p$pid", $who->[1] ? held($hold, $size, $id) : (),
+                "127.0.0.1:$gateway->{port}", "/h$size/$id.png");
         }, ['1,000 wait', 1], ['1,000 hits', 0]);
 
         $report->target('landing to the last of 1,000 waiters, time / 1,000'
@@ -480,6 +481,110 @@ sub part_instructions {
 }
 
 
+# what another build of the module does, and what this one
+
+sub part_builds {
+    if (!$old) {
+        print "  there is no other build\n";
+        return $report->skipped('builds (OLD is not given)');
+    }
+
+    my $redis = redis_start();
+    my $hold = free_port();
+    my %of = (new => $module, old => $old);
+    my $n = 100_000;
+    my %server;
+
+    my $compare = sub {
+        my ($what, $kind, $column, $measure, %option) = @_;
+
+        # pages lie elsewhere each time a server starts
+
+        rounds("builds $what", sub {
+            my ($who) = @_;
+            return $measure->($server{$kind, $who->[0]} //= gateway_start(
+                "$kind-$who->[0]", module => $of{$who->[0]}, %option));
+        }, ['new'], ['old']);
+
+        $report->target("$what, this build / the other", '', "builds $what",
+            'new', 'old', $column, 1.05);
+    };
+
+    my $hit = sub {
+        my ($path, $ids, $size, @options) = @_;
+        return sub {
+            my ($gateway) = @_;
+            load($gateway, $path, '-c1', '-n2', '-g0:1');
+            load($gateway, $path, '-c16', '-b', $ids, "-l$size", @options);
+        };
+    };
+
+    for my $size (qw(30k 300k 4m)) {
+        my $png = $data{$size};
+
+        $compare->("hit, PNG $size", 'hit', 'cpu_us',
+            $hit->("/i$size/%g.png", '-g0:1', $png->{size}));
+        $compare->("hit, JSON $size", 'hit', 'cpu_us',
+            $hit->("/i$size/%g.json", '-g0:1', $png->{doc_size}));
+    }
+
+    $compare->('304', 'hit', 'cpu_us', sub {
+        my ($gateway) = @_;
+        my $path = '/i30k/%g.png';
+        load($gateway, $path, '-c16', '-b', '-g0:1',
+             unchanged($gateway, $path));
+    });
+
+    for my $size ($redis ? qw(30k 300k) : ()) {
+        my $png = $data{$size};
+
+        $compare->("Redis hit $size", 'redis', 'cpu_us', sub {
+            my ($gateway) = @_;
+            my @load = ($gateway, "/r$size/%g.png", '-g0:64',
+                "-l$png->{size}");
+            load(@load, '-c1', '-n64');
+            load(@load, '-c16', "-p$redis->{pid}");
+        }, redis => $redis);
+    }
+
+    for my $size (qw(30k 300k 4m)) {
+        my $png = $data{$size};
+
+        $compare->("miss $size", 'miss', 'cpu_us', sub {
+            my ($gateway) = @_;
+            load($gateway, "/i$size/%g.png", $size eq '4m' ? '-c4' : '-c16',
+                 "-l$png->{size}", ids());
+        });
+    }
+
+    for my $size (qw(30k 300k)) {
+        my $png = $data{$size};
+
+        $compare->("landing, 1,000 wait, $size", 'landing', 'ms', sub {
+            my ($gateway) = @_;
+            my $id = guid($next_id++);
+
+            return run_tool("$build/landing", '-c1000', "-l$png->{size}",
+                "-p$gateway->{workers}[0]", held($hold, $size, $id),
+                "127.0.0.1:$gateway->{port}", "/h$size/$id.png");
+        }, hold => $hold);
+    }
+
+    $compare->('hit, 100,000 entries', 'entries', 'cpu_us', sub {
+        my ($gateway) = @_;
+        my @load = ($gateway, '/i1k/%g.png', '-c16', "-g0:$n",
+            "-l$data{'1k'}{size}");
+        load(@load, "-n$n") if !$gateway->{filled}++;
+        load(@load, '-b', '-r');
+    }, size => '512m');
+
+    $compare->('hit, 2 workers', 'two', 'cpu_us',
+        $hit->('/i30k/%g.png', '-g0:1', $data{'30k'}{size}), workers => 2);
+
+    stop($redis) if $redis;
+}
+
+
 # ---------------------------------------------------------------- measuring
 
 # each of @who in turn, $rounds times, the first one alternating
@@ -526,6 +631,17 @@ sub run_tool {
     close $out or die "@command: failed\n";
 
     return { $text =~ /(\w+)=(\S+)/g };
+}
+
+
+# options of landing for a call that it holds
+
+sub held {
+    my ($port, $size, $id) = @_;
+
+    spew("$dir/held", slurp($data{$size}{doc}) =~ s/^\{"id":"\K[^"]*/$id/r);
+
+    return ("-u127.0.0.1:$port", "-d$dir/held");
 }
 
 
@@ -625,7 +741,7 @@ sub origin_start {
 
     for my $name (keys %sizes) {
         my $png = png($sizes{$name});
-        my $doc = '{"id":null,"taskStatus":"Completed",'
+        my $doc = '{"id":"' . guid(0) . '","taskStatus":"Completed",'
             . '"responseStatusCode":"Ok","results":[{"type":"ImagePNG",'
             . '"data":"' . encode_base64($png, '') . '"}],"error":null}';
 
@@ -646,6 +762,18 @@ sub origin_start {
         location / {
             root %DIR%/origin;
             default_type application/json;
+        }
+        location /document/ {
+            alias %DIR%/origin/v5.0/ocr/;
+            default_type application/json;
+        }
+        location /v5.0/ {
+            root %DIR%/origin;
+            default_type application/json;
+            output_buffers 2 512k;
+            # the task's name is the one that was asked for
+            sub_filter_types application/json;
+            sub_filter 00000000-0000-4000-8000-000000000000 $arg_id;
         }
 CONF
 }
@@ -681,7 +809,7 @@ sub gateway_start {
     binarize_zone binarize:$size;
     binarize_bearer_file $dir/token;
 CONF
-        main => "load_module $module;\n");
+        main => 'load_module ' . ($option{module} || $module) . ";\n");
 }
 
 
@@ -701,7 +829,7 @@ sub plain_start {
             proxy_cache_valid 1h;
         }
         location /pass/ {
-            proxy_pass http://origin/v5.0/ocr/b;
+            proxy_pass http://origin/document/b;
         }
 CONF
         %option, http => <<"CONF");
