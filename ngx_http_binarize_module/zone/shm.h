@@ -13,6 +13,7 @@
 #include <ngx_core.h>
 
 #include "core/budget.h"
+#include "core/process.h"
 #include "core/store.h"
 
 
@@ -21,8 +22,8 @@
 
 
 typedef struct {
-    /* whose process each slot is, 0: nobody's; under shpool->mutex */
-    int64_t                         pids[NGX_HTTP_BINARIZE_SLOTS];
+    /* under shpool->mutex; a look need not take it */
+    binarize_process_t              processes[NGX_HTTP_BINARIZE_SLOTS];
 
     /* when it was to be woken, microseconds; 0: it has looked since */
     ngx_atomic_t                    woken[NGX_HTTP_BINARIZE_SLOTS];

@@ -11,8 +11,8 @@
 #define NGX_HTTP_BINARIZE_ZONE_YIELDS 128
 #define NGX_HTTP_BINARIZE_ZONE_REST   1
 
-/* how often each worker looks for what dead ones have left */
-#define NGX_HTTP_BINARIZE_REAP_MS  1000
+/* how often each worker shows that it lives, and looks who else does */
+#define NGX_HTTP_BINARIZE_BEAT_MS  1000
 
 /* a credential for so many bytes; each takes about 11 KB */
 #define NGX_HTTP_BINARIZE_ZONE_TOKEN_SHARE  (512 * 1024)
@@ -24,7 +24,10 @@ static ngx_int_t ngx_http_binarize_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_int_t ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone);
 static void ngx_http_binarize_zone_layout(ngx_http_binarize_zone_t *zone);
-static void ngx_http_binarize_zone_on_reap(ngx_event_t *ev);
+static void ngx_http_binarize_zone_on_beat(ngx_event_t *ev);
+static void ngx_http_binarize_zone_reap(ngx_http_binarize_zone_t *zone,
+    ngx_uint_t slot);
+static ngx_uint_t ngx_http_binarize_zone_gone(binarize_process_t *process);
 
 
 ngx_shm_zone_t *
@@ -204,15 +207,17 @@ ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
 
     ngx_http_binarize_zone_lock(zone);
     binarize_store_release_slot(zone->store, ngx_process_slot);
-    zone->shm->pids[ngx_process_slot] = ngx_pid;
+    zone->epoch = binarize_process_begin(
+                                   &zone->shm->processes[ngx_process_slot],
+                                   ngx_pid);
     ngx_http_binarize_zone_unlock(zone);
 
-    zone->reap.handler = ngx_http_binarize_zone_on_reap;
-    zone->reap.data = zone;
-    zone->reap.log = cycle->log;
-    zone->reap.cancelable = 1;
+    zone->beat.handler = ngx_http_binarize_zone_on_beat;
+    zone->beat.data = zone;
+    zone->beat.log = cycle->log;
+    zone->beat.cancelable = 1;
 
-    ngx_add_timer(&zone->reap, NGX_HTTP_BINARIZE_REAP_MS);
+    ngx_add_timer(&zone->beat, NGX_HTTP_BINARIZE_BEAT_MS);
 
     zone->shm->woken[ngx_process_slot] = 0;
 
@@ -223,14 +228,14 @@ ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
 void
 ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone)
 {
-    if (zone->reap.timer_set) {
-        ngx_del_timer(&zone->reap);
+    if (zone->beat.timer_set) {
+        ngx_del_timer(&zone->beat);
     }
 
     if (zone->pins) {
         ngx_http_binarize_zone_lock(zone);
         binarize_store_release_slot(zone->store, ngx_process_slot);
-        zone->shm->pids[ngx_process_slot] = 0;
+        binarize_process_end(&zone->shm->processes[ngx_process_slot]);
         ngx_http_binarize_zone_unlock(zone);
 
         ngx_free(zone->pins);
@@ -291,40 +296,99 @@ ngx_http_binarize_zone_unlock(ngx_http_binarize_zone_t *zone)
  */
 
 static void
-ngx_http_binarize_zone_on_reap(ngx_event_t *ev)
+ngx_http_binarize_zone_on_beat(ngx_event_t *ev)
 {
-    int64_t                   *pid;
     ngx_uint_t                 i;
+    binarize_process_t        *process;
     ngx_http_binarize_zone_t  *zone;
 
     zone = ev->data;
+    process = zone->shm->processes;
+
+    ngx_http_binarize_zone_lock(zone);
+    (void) ngx_http_binarize_zone_epoch_locked(zone);
+    process[ngx_process_slot].beat++;
+    ngx_http_binarize_zone_unlock(zone);
 
     for (i = 0; i < NGX_HTTP_BINARIZE_SLOTS; i++) {
-        pid = &zone->shm->pids[i];
 
-        if (*pid == 0 || *pid == ngx_pid
-            || kill((ngx_pid_t) *pid, 0) == 0 || ngx_errno != ESRCH)
+        if (i != (ngx_uint_t) ngx_process_slot
+            && process[i].pid
+            && (ngx_http_binarize_zone_gone(&process[i])
+                || ngx_http_binarize_zone_process(zone, i)
+                   == BINARIZE_PROCESS_DEAD))
         {
-            continue;
+            ngx_http_binarize_zone_reap(zone, i);
         }
-
-        ngx_http_binarize_zone_lock(zone);
-
-        /* it may have a successor by now */
-
-        if (*pid && kill((ngx_pid_t) *pid, 0) == -1 && ngx_errno == ESRCH) {
-            binarize_store_release_slot(zone->store, i);
-            *pid = 0;
-        }
-
-        ngx_http_binarize_zone_unlock(zone);
     }
 
     /* who died between marking this worker and waking it never woke it */
 
     zone->shm->woken[ngx_process_slot] = 0;
 
-    ngx_add_timer(ev, NGX_HTTP_BINARIZE_REAP_MS);
+    ngx_add_timer(ev, NGX_HTTP_BINARIZE_BEAT_MS);
+}
+
+
+/* who only stands still may go on: what it holds is its own */
+
+static void
+ngx_http_binarize_zone_reap(ngx_http_binarize_zone_t *zone, ngx_uint_t slot)
+{
+    binarize_process_t  *process;
+
+    process = &zone->shm->processes[slot];
+
+    ngx_http_binarize_zone_lock(zone);
+
+    /* it may have a successor by now, or have gone on */
+
+    if (ngx_http_binarize_zone_gone(process)) {
+        binarize_store_release_slot(zone->store, slot);
+        binarize_process_end(process);
+
+    } else if (ngx_http_binarize_zone_process(zone, slot)
+               == BINARIZE_PROCESS_DEAD)
+    {
+        binarize_process_declare_dead(process);
+    }
+
+    ngx_http_binarize_zone_unlock(zone);
+}
+
+
+static ngx_uint_t
+ngx_http_binarize_zone_gone(binarize_process_t *process)
+{
+    return process->pid
+           && kill((ngx_pid_t) process->pid, 0) == -1 && ngx_errno == ESRCH;
+}
+
+
+uint64_t
+ngx_http_binarize_zone_epoch_locked(ngx_http_binarize_zone_t *zone)
+{
+    binarize_process_t  *process;
+
+    process = &zone->shm->processes[ngx_process_slot];
+
+    if (!binarize_process_lives(process, zone->epoch)) {
+        zone->epoch = binarize_process_begin(process, ngx_pid);
+    }
+
+    return zone->epoch;
+}
+
+
+binarize_process_state_e
+ngx_http_binarize_zone_process(ngx_http_binarize_zone_t *zone, ngx_uint_t slot)
+{
+    binarize_process_t  *process;
+
+    process = zone->shm->processes;
+
+    return binarize_process_look(&process[slot], &zone->seen[slot],
+                                 process[ngx_process_slot].beat);
 }
 
 

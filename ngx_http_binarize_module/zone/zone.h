@@ -8,8 +8,8 @@
  *   |            | the allocations below: what a worker that dies         |
  *   |            | inside the allocator leaves behind can not be repaired |
  *   +------------+--------------------------------------------------------+
- *   | shm        | ngx_http_binarize_shm_t: wake-ups; behind it the       |
- *   |            | records of flights, tokens, the budgets and their lanes|
+ *   | shm        | ngx_http_binarize_shm_t: processes, wake-ups; behind   |
+ *   |            | it flights, tokens, the budgets and their lanes        |
  *   +------------+--------------------------------------------------------+
  *   | metrics    | counters and gauges, see metrics.h                    |
  *   +------------+--------------------------------------------------------+
@@ -64,7 +64,9 @@ struct ngx_http_binarize_zone_s {
     ngx_rbtree_node_t               sentinel;
     ngx_queue_t                     sleepers;
 
-    ngx_event_t                     reap;
+    ngx_event_t                     beat;
+    uint64_t                        epoch;      /* this worker's */
+    binarize_process_seen_t         seen[NGX_HTTP_BINARIZE_SLOTS];
 };
 
 
@@ -82,6 +84,16 @@ void ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone);
  */
 void ngx_http_binarize_zone_lock(ngx_http_binarize_zone_t *zone);
 void ngx_http_binarize_zone_unlock(ngx_http_binarize_zone_t *zone);
+
+/*
+ * This worker's epoch: another one than before if it has been declared dead
+ * meanwhile, since it stood still for too long.  The mutex is held.
+ */
+uint64_t ngx_http_binarize_zone_epoch_locked(ngx_http_binarize_zone_t *zone);
+
+/* how the process in that slot does, as far as this worker has seen */
+binarize_process_state_e ngx_http_binarize_zone_process(
+    ngx_http_binarize_zone_t *zone, ngx_uint_t slot);
 
 /* how many credentials a configuration may have in a zone of that size */
 ngx_uint_t ngx_http_binarize_zone_ntokens(size_t size);
