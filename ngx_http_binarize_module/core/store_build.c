@@ -35,8 +35,7 @@ static int store_grow(binarize_store_t *store, binarize_store_entry_t *entry,
 static int store_grow_unknown(binarize_store_t *store,
     binarize_store_entry_t *entry, uint32_t nblocks, uint64_t now_ms);
 static void store_publish(binarize_store_t *store,
-    binarize_store_entry_t *entry, const binarize_store_meta_t *meta,
-    uint64_t now_ms);
+    binarize_store_entry_t *entry, const binarize_store_meta_t *meta);
 
 
 /* also guards against an entry that was dropped meanwhile */
@@ -378,7 +377,7 @@ binarize_store_finish(binarize_store_t *store, binarize_store_entry_t *entry,
 
 static void
 store_publish(binarize_store_t *store, binarize_store_entry_t *entry,
-    const binarize_store_meta_t *meta, uint64_t now_ms)
+    const binarize_store_meta_t *meta)
 {
     int                      known;
     uint32_t                *bucket;
@@ -425,9 +424,6 @@ store_publish(binarize_store_t *store, binarize_store_entry_t *entry,
     if (entry->kind == BINARIZE_STORE_RESULT) {
         step = (int64_t) (entry->payload_size - store->typical_size);
         store->typical_size += step / STORE_MEAN_WEIGHT;
-
-    } else {
-        binarize_store_evict_brief(store, now_ms);
     }
 }
 
@@ -436,10 +432,12 @@ void
 binarize_store_publish(binarize_store_t *store, binarize_store_entry_t *entry,
     const binarize_store_meta_t *meta, uint64_t now_ms)
 {
+    (void) now_ms;
+
     binarize_store_enter(store);
 
     if (store_is_building(store, entry)) {
-        store_publish(store, entry, meta, now_ms);
+        store_publish(store, entry, meta);
     }
 
     binarize_store_leave(store);
@@ -493,7 +491,7 @@ binarize_store_put(binarize_store_t *store,
 
     binarize_store_enter(store);
 
-    rc = store_reserve(store, key, kind, nblocks, 1, slot, now_ms, &e);
+    rc = store_reserve(store, key, kind, nblocks, 0, slot, now_ms, &e);
 
     if (rc == BINARIZE_OK) {
         e->doc_size = doc_size;
@@ -502,7 +500,7 @@ binarize_store_put(binarize_store_t *store,
             binarize_store_write_doc(store, e, doc);
         }
 
-        store_publish(store, e, meta, now_ms);
+        store_publish(store, e, meta);
 
         if (entry) {
             *entry = e;

@@ -19,8 +19,8 @@
  *
  * Entries that only say "not yet" or "not there" are small, many and short-
  * lived, and each saves a call: they have a FIFO and a share of their own.
- * They displace results up to that share only, and results never displace
- * them below it.
+ * Nobody goes while there is room.  When there is none, those above the share
+ * go first, and results never displace them below it.
  *
  * An entry found pinned leaves its queue until it is unpinned.
  *
@@ -34,7 +34,6 @@
 
 /* entries examined a call */
 #define STORE_EVICT_STEPS   64
-#define STORE_BRIEF_STEPS   4
 
 /* shares of the memory: 1 / N */
 #define STORE_SMALL_SHARE   20
@@ -501,29 +500,5 @@ binarize_store_evict(binarize_store_t *store, uint32_t nblocks, int in_run,
         }
 
         store_evict_next(store, queue, need, now_ms);
-    }
-}
-
-
-void
-binarize_store_evict_brief(binarize_store_t *store, uint64_t now_ms)
-{
-    unsigned                 i;
-    binarize_store_queue_t  *brief;
-
-    brief = &store->queues[BINARIZE_STORE_QUEUE_BRIEF];
-
-    for (i = 0; i < STORE_BRIEF_STEPS; i++) {
-
-        /* never the one just published */
-
-        if (brief->nblocks <= store->nblocks / STORE_BRIEF_SHARE
-            || brief->oldest == brief->newest)
-        {
-            return;
-        }
-
-        store_evict_step(store, binarize_store_entry(store, brief->oldest),
-                         now_ms);
     }
 }

@@ -309,9 +309,6 @@ void binarize_store_queue_leave(binarize_store_t *store,
 int binarize_store_evict(binarize_store_t *store, uint32_t nblocks,
     int in_run, uint64_t now_ms);
 
-/* the same for the share of the brief entries, as far as one call goes */
-void binarize_store_evict_brief(binarize_store_t *store, uint64_t now_ms);
-
 
 /* store_fit.c: who fits */
 
