@@ -17,6 +17,9 @@
  * candidate that was used is queued again.  A use itself touches nothing but
  * the entry's counter.
  *
+ * All may have been used: of those that one call saw then, the one whose new
+ * stamp is lowest goes, so that there are no more calls than entries that go.
+ *
  * Entries that only say "not yet" or "not there" are small, many and short-
  * lived, and each saves a call: they have a FIFO and a share of their own.
  * Nobody goes while there is room.  When there is none, those above the share
@@ -75,7 +78,7 @@ static int store_may_spare(binarize_store_t *store,
     const binarize_store_entry_t *entry, uint64_t now_ms);
 static void store_evict_instead(binarize_store_t *store,
     binarize_store_entry_t *next, uint64_t need, uint64_t now_ms);
-static void store_evict_next(binarize_store_t *store,
+static binarize_store_entry_t *store_evict_next(binarize_store_t *store,
     const binarize_store_queue_t *queue, uint64_t need, uint64_t now_ms);
 
 
@@ -415,9 +418,12 @@ store_evict_instead(binarize_store_t *store, binarize_store_entry_t *next,
 }
 
 
-/* the next one of the queue, or others; need is what has to be free */
+/*
+ * The next one of the queue, or others; need is what has to be free.  Returns
+ * the one that was used and is queued again, or NULL.
+ */
 
-static void
+static binarize_store_entry_t *
 store_evict_next(binarize_store_t *store,
     const binarize_store_queue_t *queue, uint64_t need, uint64_t now_ms)
 {
@@ -429,7 +435,7 @@ store_evict_next(binarize_store_t *store,
 
     if (nfree < need && store_may_spare(store, entry, now_ms)) {
         store_evict_instead(store, entry, need - nfree, now_ms);
-        return;
+        return NULL;
     }
 
     if (entry->queue >= BINARIZE_STORE_QUEUE_MAIN
@@ -440,6 +446,14 @@ store_evict_next(binarize_store_t *store,
     }
 
     store_evict_step(store, entry, now_ms);
+
+    if (store->stats.nfree_blocks > nfree
+        || entry->queue == BINARIZE_STORE_QUEUE_NONE)
+    {
+        return NULL;
+    }
+
+    return entry;
 }
 
 
@@ -466,18 +480,24 @@ int
 binarize_store_evict(binarize_store_t *store, uint32_t nblocks, int in_run,
     uint64_t now_ms)
 {
+    int                      enough;
     unsigned                 i;
-    uint64_t                 need;
+    uint64_t                 need, nfree;
+    binarize_store_entry_t  *entry, *least;
     binarize_store_queue_t  *queue;
+
+    nfree = store->stats.nfree_blocks;
 
     /* in pieces it must be possible, with the blocks that list them */
 
     need = (uint64_t) nblocks + nblocks / BINARIZE_STORE_LIST_EXTENTS + 2;
 
-    if (store->stats.nfree_blocks + store->stats.nevictable_blocks < need) {
+    if (nfree + store->stats.nevictable_blocks < need) {
         store->stats.full++;
         return BINARIZE_FULL;
     }
+
+    least = NULL;
 
     for (i = 0; /* void */ ; i++) {
 
@@ -488,17 +508,31 @@ binarize_store_evict(binarize_store_t *store, uint32_t nblocks, int in_run,
         }
 
         queue = store_candidate_queue(store);
+        enough = store->stats.nfree_blocks >= need;
 
-        if (store->stats.nfree_blocks >= need
-            && !(in_run && store_evict_for_run(store, queue, nblocks)))
+        if (enough
+            && (i == STORE_EVICT_STEPS || !in_run
+                || !store_evict_for_run(store, queue, nblocks)))
         {
             return BINARIZE_OK;
         }
 
         if (i == STORE_EVICT_STEPS) {
-            return BINARIZE_AGAIN;
+            break;
         }
 
-        store_evict_next(store, queue, need, now_ms);
+        entry = store_evict_next(store, queue, need, now_ms);
+
+        if (entry && (least == NULL || entry->stamp < least->stamp)) {
+            least = entry;
+        }
     }
+
+    /* nobody went, so that it is still there; all were pinned if there is none */
+
+    if (store->stats.nfree_blocks == nfree && least) {
+        store_evict_step(store, least, now_ms);
+    }
+
+    return BINARIZE_AGAIN;
 }

@@ -302,9 +302,9 @@ void binarize_store_queue_leave(binarize_store_t *store,
 
 /*
  * Evicts until nblocks are free in whatever pieces, and (in_run), while that
- * leaves little unused, until they are in one run.  BINARIZE_OK,
- * BINARIZE_AGAIN after a bounded number of entries, BINARIZE_FULL if it cannot
- * be.
+ * leaves little unused and this call lasts, until they are in one run.
+ * BINARIZE_OK, BINARIZE_AGAIN after a bounded number of entries, some of which
+ * went unless all were pinned, BINARIZE_FULL if it cannot be.
  */
 int binarize_store_evict(binarize_store_t *store, uint32_t nblocks,
     int in_run, uint64_t now_ms);

@@ -781,6 +781,71 @@ test_bounded_eviction(void **state)
 }
 
 
+/* however many were used, each call makes room */
+
+static void
+test_bounded_chances(void **state)
+{
+    int                      rc;
+    uint32_t                 i, n, ncalls, need;
+    fixture_t                f;
+    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
+    binarize_store_stats_t   before, after;
+    binarize_store_entry_t  *entry;
+
+    static const uint32_t  sizes[] = { 1, 400, 30000, 100000, 1000000 };
+
+    (void) state;
+
+    fixture_init(&f, 104 << 20);
+
+    for (i = 0; i < unit_nelts(sizes); i++) {
+
+        do {
+            assert_int_equal(insert(&f, f.nkeys++, BINARIZE_STORE_RESULT, 400,
+                                    0, NULL),
+                             BINARIZE_OK);
+            binarize_store_stats(f.store, &after);
+        } while (after.nfree_blocks > 2);
+
+        for (n = 0; n < f.nkeys; n++) {
+            (void) lookup(&f, n, 0);
+        }
+
+        binarize_store_stats(f.store, &before);
+        assert_true(before.kinds[BINARIZE_STORE_RESULT].nentries > 100000);
+
+        key_of(f.nkeys++, key);
+        ncalls = 0;
+
+        do {
+            ncalls++;
+            rc = binarize_store_reserve(f.store, key, BINARIZE_STORE_RESULT,
+                                        sizes[i], 1, 0, &entry);
+        } while (rc == BINARIZE_AGAIN);
+
+        assert_int_equal(rc, BINARIZE_OK);
+
+        binarize_store_stats(f.store, &after);
+
+        need = binarize_store_size_blocks(sizes[i]) + 1;
+        need += need / BINARIZE_STORE_LIST_EXTENTS + 2;
+
+        print_message("%u bytes: %u calls, %u went\n", sizes[i], ncalls,
+                      (unsigned) (after.evictions[BINARIZE_STORE_RESULT]
+                                  - before.evictions[BINARIZE_STORE_RESULT]));
+
+        /* one goes in each call, of two blocks; the last is for a run */
+
+        assert_true(ncalls <= need / 2 + 2);
+
+        binarize_store_abort(f.store, entry);
+    }
+
+    fixture_done(&f);
+}
+
+
 static void
 test_recovered_order(void **state)
 {
@@ -1036,6 +1101,7 @@ main(void)
         cmocka_unit_test(test_brief_holes),
         cmocka_unit_test(test_scan),
         cmocka_unit_test(test_bounded_eviction),
+        cmocka_unit_test(test_bounded_chances),
         cmocka_unit_test(test_recovered_order),
         cmocka_unit_test(test_recovered_eviction),
         cmocka_unit_test(test_recovered_without),
