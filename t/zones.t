@@ -142,6 +142,45 @@ cmp_ok($hits, '>', 0, 'some were kept');
 cmp_ok($hits, '<', 60, 'and some gave way');
 
 
+=== nothing is pushed out while there is room
+--- http_config
+    binarize_credentials $TEST_NGINX_CREDENTIALS;
+    binarize_max_size 256k;
+    binarize_zone small:1m;
+    binarize_poll 1h;
+--- config
+location /b/ {
+    binarize_pass http://$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+}
+location = /json { binarize_status json; }
+--- perl
+my @ids = map {
+    task(status => 'Pending', unknown => 1, unknown_size => 80)
+} 1 .. 400;
+
+my %size = map { length(get("/b/$_.json")->{body}) => 1 } @ids;
+note('documents of ' . join(', ', sort keys %size) . ' bytes');
+ok(!(grep { $_ < 200 } keys %size), 'not in the head');
+
+my $before = zone_status();
+is($before->{l1_entries}{pending}, 400, 'all are remembered');
+is($before->{l1_evictions}{pending}, 0, 'none went');
+
+my @again = map { get("/b/$_.json")->source } @ids;
+is(scalar(grep { $_ eq 'pending' } @again), 400, 'the zone answers');
+is(scalar(grep { fetches($_) != 1 } @ids), 0, 'one call each');
+
+# those above their share go first when there is none
+my $status;
+do {
+    get('/b/' . task(size => 30_000));
+    $status = zone_status();
+} until ($status->{l1_evictions}{pending} || $status->{l1_evictions}{result});
+
+cmp_ok($status->{l1_free_bytes}, '<', 40_000, 'the room was used up');
+is($status->{l1_evictions}{result}, 0, 'no result went');
+
+
 === results expire
 --- config
 location /b/ {
