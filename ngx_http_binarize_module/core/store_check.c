@@ -63,7 +63,7 @@ store_check_own(store_check_t *check, uint32_t owner, uint32_t first,
 static const char *
 store_check_blocks(store_check_t *check, uint32_t block)
 {
-    uint32_t                        i, link, nblocks;
+    uint32_t                        i, last, link, nblocks;
     const char                     *error;
     const binarize_store_list_t    *list;
     const binarize_store_entry_t   *entry;
@@ -72,6 +72,7 @@ store_check_blocks(store_check_t *check, uint32_t block)
     entry = binarize_store_entry(check->store, block);
     link = entry->list;
     extent = entry->extents;
+    last = 0;
     nblocks = 1;
 
     error = store_check_own(check, block, block, 1);
@@ -86,6 +87,12 @@ store_check_blocks(store_check_t *check, uint32_t block)
             }
 
             list = binarize_store_block(check->store, link);
+
+            if (last && list->prev != last) {
+                return "blocks of extents are not linked back";
+            }
+
+            last = link;
             link = list->next;
             extent = list->extents;
             nblocks++;
@@ -98,6 +105,14 @@ store_check_blocks(store_check_t *check, uint32_t block)
 
     if (error == NULL && nblocks != entry->nblocks) {
         return "an entry's number of blocks is wrong";
+    }
+
+    if (error == NULL && last) {
+        list = binarize_store_block(check->store, entry->list);
+
+        if (list->prev != last) {
+            return "an entry's last block of extents is wrong";
+        }
     }
 
     return error;

@@ -5,6 +5,11 @@
 #include "store_private.h"
 
 
+static void store_list_append(binarize_store_t *store,
+    binarize_store_entry_t *entry, uint32_t block);
+static binarize_store_extent_t *store_extent_last(
+    const binarize_store_t *store, const binarize_store_entry_t *entry,
+    uint32_t i);
 static int store_extent_append(binarize_store_t *store,
     binarize_store_entry_t *entry, uint32_t first, uint32_t nblocks);
 static binarize_store_list_t *store_list(const binarize_store_t *store,
@@ -47,6 +52,49 @@ binarize_store_extent(const binarize_store_t *store,
 }
 
 
+static void
+store_list_append(binarize_store_t *store, binarize_store_entry_t *entry,
+    uint32_t block)
+{
+    binarize_store_list_t  *first, *last, *list;
+
+    list = binarize_store_block(store, block);
+
+    if (entry->nextents == BINARIZE_STORE_EXTENTS) {
+        entry->list = block;
+        list->prev = block;
+        return;
+    }
+
+    first = binarize_store_block(store, entry->list);
+    last = binarize_store_block(store, first->prev);
+
+    last->next = block;
+    list->prev = first->prev;
+    first->prev = block;
+}
+
+
+/* the i-th extent, which is in the last block of extents */
+
+static binarize_store_extent_t *
+store_extent_last(const binarize_store_t *store,
+    const binarize_store_entry_t *entry, uint32_t i)
+{
+    binarize_store_list_t  *list;
+
+    if (i < BINARIZE_STORE_EXTENTS) {
+        return (binarize_store_extent_t *) &entry->extents[i];
+    }
+
+    list = binarize_store_block(store, entry->list);
+    list = binarize_store_block(store, list->prev);
+
+    return &list->extents[(i - BINARIZE_STORE_EXTENTS)
+                          % BINARIZE_STORE_LIST_EXTENTS];
+}
+
+
 uint32_t
 binarize_store_ndata(const binarize_store_entry_t *entry)
 {
@@ -59,7 +107,6 @@ store_extent_append(binarize_store_t *store, binarize_store_entry_t *entry,
     uint32_t first, uint32_t nblocks)
 {
     uint32_t                  list, n, one;
-    binarize_store_list_t    *last;
     binarize_store_extent_t  *extent;
 
     n = entry->nextents;
@@ -72,18 +119,11 @@ store_extent_append(binarize_store_t *store, binarize_store_entry_t *entry,
             return BINARIZE_FULL;
         }
 
-        if (n == BINARIZE_STORE_EXTENTS) {
-            entry->list = list;
-
-        } else {
-            last = store_list(store, entry, binarize_store_nlists(n) - 1);
-            last->next = list;
-        }
-
+        store_list_append(store, entry, list);
         entry->nblocks++;
     }
 
-    extent = binarize_store_extent(store, entry, n);
+    extent = store_extent_last(store, entry, n);
     extent->first = first;
     extent->nblocks = nblocks;
 
@@ -102,7 +142,7 @@ binarize_store_attach(binarize_store_t *store, binarize_store_entry_t *entry,
     binarize_store_extent_t  *extent;
 
     if (entry->nextents) {
-        extent = binarize_store_extent(store, entry, entry->nextents - 1);
+        extent = store_extent_last(store, entry, entry->nextents - 1);
 
         if (extent->first + extent->nblocks == first) {
             extent->nblocks += nblocks;
@@ -131,7 +171,7 @@ binarize_store_extend(binarize_store_t *store, binarize_store_entry_t *entry,
         return 0;
     }
 
-    extent = binarize_store_extent(store, entry, entry->nextents - 1);
+    extent = store_extent_last(store, entry, entry->nextents - 1);
 
     nblocks = binarize_store_take_at(store, extent->first + extent->nblocks,
                                      nblocks);
@@ -173,13 +213,14 @@ binarize_store_trim(binarize_store_t *store, binarize_store_entry_t *entry,
     uint32_t ndata)
 {
     uint32_t                  first, list, n, rest;
+    binarize_store_list_t    *last, *lists;
     binarize_store_extent_t  *extent;
 
     rest = binarize_store_ndata(entry) - ndata;
 
     while (rest) {
         n = entry->nextents;
-        extent = binarize_store_extent(store, entry, n - 1);
+        extent = store_extent_last(store, entry, n - 1);
         list = 0;
 
         if (extent->nblocks > rest) {
@@ -191,9 +232,10 @@ binarize_store_trim(binarize_store_t *store, binarize_store_entry_t *entry,
             first = extent->first;
 
             if (binarize_store_nlists(n) > binarize_store_nlists(n - 1)) {
-                list = binarize_store_index(store, (void *)
-                               store_list(store, entry,
-                                          binarize_store_nlists(n) - 1));
+                lists = binarize_store_block(store, entry->list);
+                list = lists->prev;
+                last = binarize_store_block(store, list);
+                lists->prev = last->prev;
                 entry->nblocks--;
             }
 

@@ -21,7 +21,7 @@
 
 
 #define BINARIZE_STORE_MAGIC         0x62696e6172697a65ULL
-#define BINARIZE_STORE_VERSION       3
+#define BINARIZE_STORE_VERSION       4
 
 /* values of the map */
 #define BINARIZE_STORE_MAP_FREE      0
@@ -80,7 +80,8 @@ typedef struct {
 /* a block with the extents that do not fit into the head */
 typedef struct {
     uint32_t       next;
-    uint32_t       reserved[3];
+    uint32_t       prev;            /* derived; of the first: the last one */
+    uint32_t       reserved[2];
     binarize_store_extent_t  extents[BINARIZE_STORE_LIST_EXTENTS];
 } binarize_store_list_t;
 
@@ -252,7 +253,7 @@ uint32_t binarize_store_class(uint32_t nblocks);
 
 /* store_extent.c: the blocks of an entry */
 
-/* the i-th extent, i < nextents */
+/* the i-th extent, i < nextents; takes the longer the more there are */
 binarize_store_extent_t *binarize_store_extent(const binarize_store_t *store,
     const binarize_store_entry_t *entry, uint32_t i);
 

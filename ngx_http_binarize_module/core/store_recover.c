@@ -155,8 +155,9 @@ store_mark(binarize_store_t *store, const binarize_store_entry_t *entry,
 static int
 store_claim(binarize_store_t *store, binarize_store_entry_t *entry)
 {
-    uint32_t                  i, n, nruns;
+    uint32_t                  i, link, n, nruns, prev;
     uint64_t                  ndata;
+    binarize_store_list_t    *list;
     binarize_store_extent_t  *extent;
 
     if (entry->state < BINARIZE_STORE_BUILDING
@@ -176,9 +177,29 @@ store_claim(binarize_store_t *store, binarize_store_entry_t *entry)
 
     if (n == nruns) {
 
-        for (i = 0; i < entry->nextents; i++) {
-            extent = binarize_store_extent(store, entry, i);
+        extent = entry->extents;
+        link = entry->list;
+        prev = 0;
+
+        for (i = 0; i < entry->nextents; i++, extent++) {
+
+            if (i >= BINARIZE_STORE_EXTENTS
+                && (i - BINARIZE_STORE_EXTENTS)
+                   % BINARIZE_STORE_LIST_EXTENTS == 0)
+            {
+                list = binarize_store_block(store, link);
+                list->prev = prev;
+                prev = link;
+                link = list->next;
+                extent = list->extents;
+            }
+
             ndata += extent->nblocks;
+        }
+
+        if (prev) {
+            list = binarize_store_block(store, entry->list);
+            list->prev = prev;
         }
 
         if (binarize_store_size_blocks(binarize_store_data_size(entry))
