@@ -528,7 +528,7 @@ binarize_store_evict(binarize_store_t *store, uint32_t nblocks, int in_run,
         }
     }
 
-    /* nobody went, so that it is still there; all were pinned if there is none */
+    /* nobody went, so it is still there; there is none if all were pinned */
 
     if (store->stats.nfree_blocks == nfree && least) {
         store_evict_step(store, least, now_ms);
