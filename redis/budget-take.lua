@@ -52,6 +52,9 @@ end
 
 if concurrency > 0 then
     redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now_ms)
+
+    -- who asks again has not heard the answer
+    redis.call('ZREM', KEYS[2], ARGV[6])
     held = redis.call('ZCARD', KEYS[2])
 
     if held >= concurrency then

@@ -8,6 +8,7 @@ use POSIX ();
 use Time::HiRes qw(time sleep);
 
 use Binarize;
+use Binarize::FakeRedis;
 
 worker_connections(2048);
 
@@ -146,6 +147,29 @@ sub slow_scripts {
 
 our $slow = slow_scripts(0.7);
 
+# Before Redis: while the file is there the next turn is taken, and its answer
+# is lost with the connection.
+our $losing = "$dir/losing";
+our $lossy = { Binarize::FakeRedis::start(lossy => sub {
+    my ($client) = @_;
+    my $server = IO::Socket::INET->new(
+                                    PeerAddr => "127.0.0.1:$redis->{port}");
+    my $select = IO::Select->new($client, $server);
+
+    my $lost;
+
+    while (1) {
+        for my $socket ($select->can_read()) {
+
+            return if !sysread($socket, my $bytes, 65536);
+            return if $socket == $server && $lost && unlink($losing);
+
+            $lost = 1 if $bytes =~ /:held.*:pause/s && -e $losing;
+            syswrite($socket == $client ? $server : $client, $bytes);
+        }
+    }
+}) }->{lossy};
+
 sub keys_of_budget {
     return grep { /budget/ } $redis->keys();
 }
@@ -262,6 +286,65 @@ until_true(sub { !main::keys_of_budget() }, 10);
 is(join(' ', main::keys_of_budget()), '', 'nothing is held');
 
 main::second_stop();
+
+
+=== a token that is renewed while a turn is asked for
+--- http_config eval: $::http
+--- config eval
+"location /b/ { $::pass binarize_wait 20s;
+                binarize_budget concurrency=2 shared; }"
+--- perl
+nginx_stop();
+$::redis->cmd('FLUSHALL');
+cloud->post('reset');
+cloud->fault('token', { expires_in => 5, lives => 3600, times => 1 });
+nginx_start();
+
+until_true(sub {
+    sleep(0.05);
+    get('/b/' . task());
+    cloud->calls()->{token}{calls} == 2;
+});
+is(cloud->calls()->{token}{calls}, 2, 'a new token');
+
+until_true(sub { get('/b/' . task())->{status} == 200 });
+cloud->post('reset');
+
+my @ids = main::ids(2, delay_ms => 3000);
+my @answers = map { $_->answer() } map { begin("/b/$_") } @ids;
+is(main::statuses(@answers), '200:2', 'both are served');
+is(cloud->calls()->{max_in_air}, 2, 'at once');
+
+
+=== an answer of Redis that is lost
+--- http_config eval: $::http
+--- config eval
+"location /b/ {
+    binarize_pass http://\$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+    binarize_redis redis://127.0.0.1:$::lossy timeout=10s;
+    binarize_cache off;
+    binarize_budget concurrency=1 shared;
+}"
+--- perl
+tolerate(qr/redis/);
+$::redis->cmd('FLUSHALL');
+
+# a worker that asks again, and no other
+my ($other) = nginx_workers();
+freeze($other);
+get('/b/' . task());
+
+file_write($::losing, '');
+answer_is(get('/b/' . task()), [200], 'served by the zone');
+ok(!-e $::losing, 'the answer of Redis was lost');
+
+my @statuses;
+until_true(sub {
+    push @statuses, get('/b/' . task())->{status};
+    error_log() =~ /binarize_budget is kept in redis again/;
+});
+is(scalar(grep { $_ != 200 } @statuses), 0, 'nothing is held');
+kill('CONT', $other);
 
 
 === what a killed node held is given back

@@ -185,6 +185,10 @@ ngx_http_binarize_budget_dequeue(ngx_http_binarize_turn_t *turn)
         turn->budget->cursor = ngx_queue_next(&turn->queue);
     }
 
+    if (turn->budget->asking == turn) {
+        turn->budget->asking = NULL;
+    }
+
     ngx_queue_remove(&turn->queue);
 
     turn->waiting = 0;
@@ -336,8 +340,6 @@ ngx_http_binarize_budget_release(ngx_http_binarize_turn_t *turn,
     token = ngx_current_msec < view.sb->token_ms;
 
     ngx_http_binarize_zone_unlock(zone);
-
-    ngx_http_binarize_budget_unask(turn);
 
     if (turn->member) {
         ngx_http_binarize_budget_give_back(turn, made);

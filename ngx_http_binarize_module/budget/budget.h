@@ -81,8 +81,9 @@ struct ngx_http_binarize_budget_s {
     /* of a shared one, see redis.c */
     ngx_str_t                          keys[4];
     u_char                             name[16];  /* of this worker in Redis */
-    uint64_t                           members;   /* given so far */
+    uint64_t                           members;   /* numbers given so far */
     ngx_http_binarize_redis_call_t     call;
+    uint64_t                           asked;     /* for which; 0: answered */
     ngx_http_binarize_turn_t          *asking;    /* for it; or it has left */
     uint64_t                           ask_ms;    /* not before */
     uint64_t                           away_ms;   /* Redis, until then */

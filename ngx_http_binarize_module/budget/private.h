@@ -91,9 +91,6 @@ ngx_uint_t ngx_http_binarize_budget_shared(ngx_http_binarize_budget_t *budget);
 void ngx_http_binarize_budget_ask(ngx_http_binarize_budget_t *budget,
     ngx_http_binarize_turn_t *turn);
 
-/* the turn has left */
-void ngx_http_binarize_budget_unask(ngx_http_binarize_turn_t *turn);
-
 /* the turn's unit is free again; made as in .._release() */
 void ngx_http_binarize_budget_give_back(ngx_http_binarize_turn_t *turn,
     ngx_uint_t made);

@@ -75,7 +75,11 @@ ngx_http_binarize_budget_ask(ngx_http_binarize_budget_t *budget,
         return;
     }
 
-    budget->members++;
+    /* unanswered, it may have been taken: then it is taken again */
+
+    if (budget->asked == 0) {
+        budget->asked = ++budget->members;
+    }
 
     args[0] = budget->keys[0];
     args[1] = budget->keys[1];
@@ -94,7 +98,7 @@ ngx_http_binarize_budget_ask(ngx_http_binarize_budget_t *budget,
     args[8].len = 1;
 
     args[9].data = name;
-    ngx_http_binarize_budget_name(budget, budget->members, &args[9]);
+    ngx_http_binarize_budget_name(budget, budget->asked, &args[9]);
 
     ngx_str_set(&args[10], NGX_HTTP_BINARIZE_BUDGET_LEASE);
 
@@ -114,15 +118,6 @@ ngx_http_binarize_budget_ask(ngx_http_binarize_budget_t *budget,
 
     budget->in_air = 1;
     budget->asking = turn;
-}
-
-
-void
-ngx_http_binarize_budget_unask(ngx_http_binarize_turn_t *turn)
-{
-    if (turn->budget->asking == turn) {
-        turn->budget->asking = NULL;
-    }
 }
 
 
@@ -191,7 +186,8 @@ ngx_http_binarize_budget_asked(ngx_http_binarize_budget_t *budget,
     ngx_http_binarize_budget_view_t   view;
 
     taken = (reply->element[0]->integer == 1);
-    member = budget->members;
+    member = budget->asked;
+    budget->asked = 0;
 
     if (budget->failed) {
         budget->failed = 0;
@@ -382,8 +378,7 @@ ngx_http_binarize_budget_keep(ngx_http_binarize_budget_t *budget)
         /* a token call's, or taken while Redis was away */
 
         if (turn->member == 0) {
-            budget->members++;
-            turn->member = budget->members;
+            turn->member = ++budget->members;
         }
 
         args[2 + n].data = names[n];
