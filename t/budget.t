@@ -410,6 +410,68 @@ kill('KILL', $holder);
 answer_is($client->answer(), [200], 'served');
 
 
+=== a worker that hangs with the first turn is stepped over
+--- config eval
+"location /b/ { $::pass binarize_wait 60s; binarize_budget concurrency=1; }
+location /soon/ { $::pass binarize_wait 7s; binarize_budget concurrency=1; }
+location = /status { binarize_status prometheus; }"
+--- perl
+my ($hung, $well) = nginx_workers();
+my ($first, $next);
+
+get('/b/' . task());
+sleep(0.1);
+
+# a machine that stands still for seconds is nobody's fault
+for (1 .. 5) {
+    my $id = task(delay_ms => 2000);
+
+    freeze($hung);
+    my $held = begin("/b/$id");
+    until_true(sub { fetches($id) });
+    kill('CONT', $hung);
+
+    freeze($well);
+    ($first) = main::line_up('/b/', \&main::flights, task());
+    freeze($hung);
+    kill('CONT', $well);
+
+    $next = get('/soon/' . task());
+    answer_is($held->answer(), [200], 'the one in the air');
+    last if $next->{status} == 200;
+    kill('CONT', $hung);
+    $first->answer();
+}
+
+answer_is($next, [200], 'who comes after it is served');
+ok(!$first->has_answer(), 'while it hangs');
+kill('CONT', $hung);
+answer_is($first->answer(), [200], 'it keeps its place');
+
+
+=== a worker that hangs with a unit
+--- config eval
+"location /b/ { $::pass binarize_wait 60s; binarize_budget concurrency=1; }"
+--- perl
+my ($hung, $well) = nginx_workers();
+my $id = task();
+
+get('/b/' . task());
+sleep(0.1);
+
+cloud->fault($id, { hang => 'head', times => 1 });
+freeze($well);
+my $held = begin("/b/$id");
+until_true(sub { fetches($id) });
+freeze($hung);
+kill('CONT', $well);
+
+answer_is(get('/b/' . task()), [200], 'is declared dead, and its unit free');
+kill('CONT', $hung);
+$held->leave();
+answer_is(get('/b/' . task()), [200], 'it holds nothing when it goes on');
+
+
 === a quota goes by the day and survives a reload
 --- config eval
 "location /b/ { $::pass binarize_wait 2s; binarize_budget quota=5/day; }"

@@ -9,15 +9,12 @@
 #include "budget/budget.h"
 
 
-/* a worker that waits or holds shows so often that it lives, and looks */
+/* so often a worker that waits or holds looks */
 #define NGX_HTTP_BINARIZE_BUDGET_BEAT_MS  1000
 
 /* while Redis is away a quota is not to be had; when to ask again, ms */
 #define NGX_HTTP_BINARIZE_BUDGET_AWAY_MS  5000
 #define NGX_HTTP_BINARIZE_BUDGET_FOREVER  0x7fffffff
-
-/* one that was not seen for so long is taken for dead */
-#define NGX_HTTP_BINARIZE_BUDGET_DEAD_MS  10000
 
 
 /* a budget, and all there is to say about it now; the mutex is held */
@@ -31,8 +28,8 @@ typedef struct {
 
 
 /*
- * shm.c, all with the mutex held.  Finds or creates the budget's slot
- * and this worker's lane in it.
+ * shm.c, all with the mutex held.  Finds or creates the budget's slot,
+ * and shows in this worker's lane what it has.
  */
 void ngx_http_binarize_budget_open_locked(
     ngx_http_binarize_budget_view_t *view, ngx_http_binarize_budget_t *budget);
@@ -41,7 +38,7 @@ void ngx_http_binarize_budget_open_locked(
 void ngx_http_binarize_budget_show_locked(
     ngx_http_binarize_budget_view_t *view);
 
-/* the lane that waits with the least ticket, of those alive, or NULL */
+/* the lane that waits with the least ticket, of those that beat, or NULL */
 ngx_http_binarize_shm_lane_t *ngx_http_binarize_budget_front_locked(
     ngx_http_binarize_budget_view_t *view);
 

@@ -5,14 +5,12 @@
 static ngx_http_binarize_shm_budget_t *ngx_http_binarize_budget_slot_locked(
     ngx_http_binarize_budget_t *budget, ngx_http_binarize_zone_t *zone,
     uint64_t now_us);
-static ngx_http_binarize_shm_lane_t *ngx_http_binarize_budget_lane_locked(
-    ngx_http_binarize_budget_view_t *view, ngx_uint_t nlanes);
-static ngx_uint_t ngx_http_binarize_budget_alive_locked(
-    ngx_http_binarize_shm_lane_t *lane);
+static binarize_process_state_e ngx_http_binarize_budget_process_locked(
+    ngx_http_binarize_budget_view_t *view, ngx_http_binarize_shm_lane_t *lane);
 static void ngx_http_binarize_budget_clear_locked(
     ngx_http_binarize_shm_lane_t *lane);
 static uint64_t ngx_http_binarize_budget_held_locked(
-    ngx_http_binarize_budget_view_t *view, ngx_uint_t check);
+    ngx_http_binarize_budget_view_t *view);
 
 
 #define ngx_http_binarize_budget_nlanes(budget)                               \
@@ -38,14 +36,15 @@ ngx_http_binarize_budget_open_locked(ngx_http_binarize_budget_view_t *view,
                                                     view->now_us);
     view->lanes = zone->shm_lanes
                   + (view->sb - zone->shm_budgets) * zone->shm->nlanes;
-    view->lane = ngx_http_binarize_budget_lane_locked(view,
-                                                      zone->shm->nlanes);
+    view->lane = ((ngx_uint_t) ngx_process_slot < zone->shm->nlanes)
+                 ? &view->lanes[ngx_process_slot] : NULL;
 
     view->sb->used_ms = ngx_current_msec;
 
-    if (view->lane) {
-        view->lane->seen_ms = ngx_current_msec;
-    }
+    /* who was declared dead has lost what it has shown, and shows it again */
+
+    (void) ngx_http_binarize_zone_epoch_locked(zone);
+    ngx_http_binarize_budget_show_locked(view);
 }
 
 
@@ -91,69 +90,32 @@ ngx_http_binarize_budget_slot_locked(ngx_http_binarize_budget_t *budget,
 }
 
 
-static ngx_http_binarize_shm_lane_t *
-ngx_http_binarize_budget_lane_locked(ngx_http_binarize_budget_view_t *view,
-    ngx_uint_t nlanes)
+/* what those held that are no more is free */
+
+static binarize_process_state_e
+ngx_http_binarize_budget_process_locked(ngx_http_binarize_budget_view_t *view,
+    ngx_http_binarize_shm_lane_t *lane)
 {
-    ngx_uint_t                     i;
-    ngx_http_binarize_shm_lane_t  *lane, *free;
+    binarize_process_state_e   state;
 
-    lane = view->lanes;
-    free = NULL;
-
-    for (i = 0; i < nlanes; i++) {
-
-        if (lane[i].pid == ngx_pid) {
-            return &lane[i];
-        }
-
-        if (lane[i].pid == 0 && free == NULL) {
-            free = &lane[i];
-        }
+    if (lane == view->lane) {
+        return BINARIZE_PROCESS_BEATING;
     }
 
-    for (i = 0; free == NULL && i < nlanes; i++) {
+    state = ngx_http_binarize_zone_process(view->budget->shm_zone->data,
+                                           lane - view->lanes);
 
-        if (!ngx_http_binarize_budget_alive_locked(&lane[i])
-            || (lane[i].nwaiting == 0 && lane[i].held == 0))
-        {
-            free = &lane[i];
-        }
+    if (state == BINARIZE_PROCESS_NONE) {
+        ngx_http_binarize_budget_clear_locked(lane);
     }
 
-    if (free == NULL) {
-        return NULL;
-    }
-
-    ngx_http_binarize_budget_clear_locked(free);
-
-    free->slot = ngx_process_slot;
-    free->seen_ms = ngx_current_msec;
-
-    ngx_memory_barrier();
-    free->pid = ngx_pid;
-
-    return free;
-}
-
-
-static ngx_uint_t
-ngx_http_binarize_budget_alive_locked(ngx_http_binarize_shm_lane_t *lane)
-{
-    /* the second test is for a number another process has got since */
-
-    return (kill((ngx_pid_t) lane->pid, 0) == 0 || ngx_errno != ESRCH)
-           && (ngx_msec_int_t) (ngx_current_msec - lane->seen_ms)
-              < NGX_HTTP_BINARIZE_BUDGET_DEAD_MS;
+    return state;
 }
 
 
 static void
 ngx_http_binarize_budget_clear_locked(ngx_http_binarize_shm_lane_t *lane)
 {
-    lane->pid = 0;
-    ngx_memory_barrier();
-
     lane->ticket = 0;
     lane->nwaiting = 0;
     lane->held = 0;
@@ -196,29 +158,20 @@ ngx_http_binarize_budget_front_locked(ngx_http_binarize_budget_view_t *view)
     ngx_http_binarize_shm_lane_t  *lane, *front;
 
     n = ngx_http_binarize_budget_nlanes(view->budget);
+    lane = view->lanes;
+    front = NULL;
 
-    for ( ;; ) {
-
-        lane = view->lanes;
-        front = NULL;
-
-        for (i = 0; i < n; i++) {
-            if (lane[i].pid && lane[i].ticket
-                && (front == NULL || lane[i].ticket < front->ticket))
-            {
-                front = &lane[i];
-            }
-        }
-
-        if (front == NULL
-            || front == view->lane
-            || ngx_http_binarize_budget_alive_locked(front))
+    for (i = 0; i < n; i++) {
+        if (lane[i].ticket
+            && (front == NULL || lane[i].ticket < front->ticket)
+            && ngx_http_binarize_budget_process_locked(view, &lane[i])
+               == BINARIZE_PROCESS_BEATING)
         {
-            return front;
+            front = &lane[i];
         }
-
-        ngx_http_binarize_budget_clear_locked(front);
     }
+
+    return front;
 }
 
 
@@ -230,17 +183,16 @@ ngx_http_binarize_budget_ahead_locked(ngx_http_binarize_budget_view_t *view,
     ngx_uint_t                     i, n;
     ngx_http_binarize_shm_lane_t  *lane;
 
-    /* so that a dead one is not in the way; then dead ones do not count */
-
-    (void) ngx_http_binarize_budget_front_locked(view);
-
     n = ngx_http_binarize_budget_nlanes(view->budget);
     lane = view->lanes;
     ahead = 0;
 
     for (i = 0; i < n; i++) {
 
-        if (lane[i].pid == 0 || lane[i].ticket == 0 || &lane[i] == view->lane) {
+        if (lane[i].ticket == 0 || &lane[i] == view->lane
+            || ngx_http_binarize_budget_process_locked(view, &lane[i])
+               != BINARIZE_PROCESS_BEATING)
+        {
             continue;
         }
 
@@ -263,12 +215,14 @@ void
 ngx_http_binarize_budget_front_slot_locked(
     ngx_http_binarize_budget_view_t *view, uint64_t *slots)
 {
+    ngx_uint_t                     slot;
     ngx_http_binarize_shm_lane_t  *front;
 
     front = ngx_http_binarize_budget_front_locked(view);
 
     if (front && front != view->lane) {
-        slots[front->slot / 64] |= 1ULL << (front->slot % 64);
+        slot = front - view->lanes;
+        slots[slot / 64] |= 1ULL << (slot % 64);
     }
 }
 
@@ -284,8 +238,8 @@ ngx_http_binarize_budget_waiting_locked(ngx_http_binarize_budget_view_t *view,
     lane = view->lanes;
 
     for (i = 0; i < n; i++) {
-        if (lane[i].pid && lane[i].ticket && &lane[i] != view->lane) {
-            slots[lane[i].slot / 64] |= 1ULL << (lane[i].slot % 64);
+        if (lane[i].ticket && &lane[i] != view->lane) {
+            slots[i / 64] |= 1ULL << (i % 64);
         }
     }
 }
@@ -307,16 +261,14 @@ ngx_http_binarize_budget_unit_locked(ngx_http_binarize_budget_view_t *view,
         limit--;
     }
 
-    return ngx_http_binarize_budget_held_locked(view, 0) < limit
-           || ngx_http_binarize_budget_held_locked(view, 1) < limit;
+    return ngx_http_binarize_budget_held_locked(view) < limit;
 }
 
 
-/* check: without what dead workers held */
+/* also of who stands still: its call may go on */
 
 static uint64_t
-ngx_http_binarize_budget_held_locked(ngx_http_binarize_budget_view_t *view,
-    ngx_uint_t check)
+ngx_http_binarize_budget_held_locked(ngx_http_binarize_budget_view_t *view)
 {
     uint64_t                       held;
     ngx_uint_t                     i, n;
@@ -328,14 +280,10 @@ ngx_http_binarize_budget_held_locked(ngx_http_binarize_budget_view_t *view,
 
     for (i = 0; i < n; i++) {
 
-        if (lane[i].pid == 0 || lane[i].held == 0) {
-            continue;
-        }
-
-        if (check && &lane[i] != view->lane
-            && !ngx_http_binarize_budget_alive_locked(&lane[i]))
+        if (lane[i].held == 0
+            || ngx_http_binarize_budget_process_locked(view, &lane[i])
+               == BINARIZE_PROCESS_NONE)
         {
-            ngx_http_binarize_budget_clear_locked(&lane[i]);
             continue;
         }
 
@@ -424,13 +372,9 @@ ngx_http_binarize_budget_init_process(ngx_http_binarize_zone_t *zone)
 
     for (i = 0; i < n; i++) {
 
-        if (lane[i].pid == 0) {
-            continue;
-        }
+        slot = i % zone->shm->nlanes;
 
-        slot = lane[i].slot;
-
-        if (lane[i].pid == ngx_pid || slot == (ngx_uint_t) ngx_process_slot) {
+        if (slot == (ngx_uint_t) ngx_process_slot) {
             ngx_http_binarize_budget_clear_locked(&lane[i]);
 
         } else if (lane[i].ticket) {

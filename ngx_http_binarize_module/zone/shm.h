@@ -88,18 +88,15 @@ typedef struct {
 } ngx_http_binarize_shm_token_t;
 
 
-/* worker processes a zone has room for in each budget, at least */
+/* slots of processes a zone has room for in each budget, at least */
 #define NGX_HTTP_BINARIZE_MIN_LANES   64
 
 
-/* what one worker process holds and waits for; under shpool->mutex */
+/* what the worker in a slot holds and waits for; under shpool->mutex */
 typedef struct {
-    int64_t                            pid;       /* 0: free; set last */
-    uint64_t                           seen_ms;   /* alive then */
     uint64_t                           ticket;    /* least waiting, 0: none */
     uint32_t                           nwaiting;
     uint32_t                           held;      /* units of concurrency */
-    uint32_t                           slot;      /* its ngx_process_slot */
 } ngx_http_binarize_shm_lane_t;
 
 
