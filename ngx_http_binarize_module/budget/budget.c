@@ -2,36 +2,36 @@
 #include "budget/private.h"
 
 
-static void ngx_http_binarize_budget_ticket_locked(
-    ngx_http_binarize_budget_view_t *view, ngx_http_binarize_turn_t *turn);
-static ngx_int_t ngx_http_binarize_budget_try_locked(
-    ngx_http_binarize_budget_view_t *view);
 static void ngx_http_binarize_budget_enqueue(ngx_http_binarize_turn_t *turn);
+static void ngx_http_binarize_budget_first(
+    ngx_http_binarize_budget_t *budget);
 static uint64_t ngx_http_binarize_budget_own_ahead(
     ngx_http_binarize_turn_t *turn);
 static void ngx_http_binarize_budget_on_event(ngx_event_t *ev);
 static void ngx_http_binarize_budget_serve(ngx_http_binarize_budget_t *budget);
 static ngx_http_binarize_turn_t *ngx_http_binarize_budget_next(
-    ngx_http_binarize_budget_t *budget, ngx_msec_t *wait_ms);
+    ngx_http_binarize_budget_t *budget, uint64_t *look_ms);
 static void ngx_http_binarize_budget_revise(
     ngx_http_binarize_budget_t *budget, ngx_http_binarize_turn_t *first,
-    ngx_http_binarize_turn_t *estimate);
+    binarize_turn_estimate_t *estimate);
 static void ngx_http_binarize_budget_arm(ngx_http_binarize_budget_t *budget,
     ngx_msec_t ms);
 static void ngx_http_binarize_budget_activate(
     ngx_http_binarize_budget_t *budget);
 
 
+#define ngx_http_binarize_budget_has_lane(budget)                             \
+    ((ngx_uint_t) ngx_process_slot                                            \
+     < ((ngx_http_binarize_zone_t *) (budget)->shm_zone->data)->shm->nlanes)
+
+
 ngx_int_t
 ngx_http_binarize_budget_take(ngx_http_binarize_budget_t *budget,
     ngx_http_binarize_turn_t *turn, ngx_msec_t patience_ms)
 {
-    uint64_t                          ahead;
-    ngx_int_t                         rc;
-    ngx_uint_t                        shared;
-    ngx_msec_t                        left_ms;
-    ngx_http_binarize_zone_t         *zone;
-    ngx_http_binarize_budget_view_t   view;
+    binarize_turns_look_t     look;
+    binarize_turn_verdict_e   verdict;
+    binarize_turn_estimate_t  estimate;
 
     if (budget == NULL || turn->granted) {
         return NGX_OK;
@@ -44,16 +44,7 @@ ngx_http_binarize_budget_take(ngx_http_binarize_budget_t *budget,
     turn->budget = budget;
     turn->member = 0;
 
-    zone = budget->shm_zone->data;
-    shared = ngx_http_binarize_budget_shared(budget);
-
-    ngx_http_binarize_zone_lock(zone);
-
-    ngx_http_binarize_budget_open_locked(&view, budget);
-
-    if (view.lane == NULL) {
-        ngx_http_binarize_zone_unlock(zone);
-
+    if (!ngx_http_binarize_budget_has_lane(budget)) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                       "binarize_budget: more workers than zone \"%V\" has "
                       "room for", &budget->shm_zone->shm.name);
@@ -63,81 +54,43 @@ ngx_http_binarize_budget_take(ngx_http_binarize_budget_t *budget,
         return NGX_DECLINED;
     }
 
-    ahead = ngx_http_binarize_budget_ahead_locked(&view, turn->ticket)
-            + ngx_http_binarize_budget_own_ahead(turn);
+    ngx_http_binarize_budget_open(budget, &look);
 
-    if (ahead == 0 && !shared
-        && ngx_http_binarize_budget_try_locked(&view) == NGX_OK)
-    {
-        ngx_http_binarize_budget_ticket_locked(&view, turn);
+    verdict = binarize_turns_want(&look, &turn->ticket,
+                                  ngx_http_binarize_budget_own_ahead(turn),
+                                  patience_ms, &estimate);
+
+    if (verdict == BINARIZE_TURN_GRANTED) {
         ngx_http_binarize_budget_grant(turn);
-        rc = NGX_OK;
 
     } else {
-        left_ms = ngx_http_binarize_budget_estimate_locked(&view, turn, ahead);
-        rc = NGX_DECLINED;
-
-        if (left_ms <= patience_ms) {
-            turn->due_now = (left_ms == 0);
-            ngx_http_binarize_budget_ticket_locked(&view, turn);
-            ngx_http_binarize_budget_enqueue(turn);
-            rc = NGX_AGAIN;
-        }
+        turn->due_ms = ngx_current_msec + estimate.wait_ms;
+        turn->retry_ms = ngx_current_msec + estimate.retry_ms;
     }
 
-    ngx_http_binarize_budget_show_locked(&view);
+    if (verdict == BINARIZE_TURN_QUEUED) {
+        turn->due_now = (estimate.wait_ms == 0);
+        ngx_http_binarize_budget_enqueue(turn);
+    }
 
-    ngx_http_binarize_zone_unlock(zone);
+    ngx_http_binarize_budget_close(budget, &look);
 
-    if (rc == NGX_DECLINED) {
+    if (verdict == BINARIZE_TURN_REFUSED) {
         ngx_http_binarize_turn_new(turn);
         return NGX_DECLINED;
     }
 
     ngx_http_binarize_budget_activate(budget);
 
-    if (rc == NGX_AGAIN && ahead == 0) {
+    if (verdict == BINARIZE_TURN_GRANTED) {
+        return NGX_OK;
+    }
+
+    if (budget->lane.ticket == turn->ticket) {
         ngx_http_binarize_budget_post(budget);
     }
 
-    return rc;
-}
-
-
-/* who is refused gets none: what lies between two tickets are turns */
-
-static void
-ngx_http_binarize_budget_ticket_locked(ngx_http_binarize_budget_view_t *view,
-    ngx_http_binarize_turn_t *turn)
-{
-    if (turn->ticket == 0) {
-        view->sb->ticket++;
-        turn->ticket = view->sb->ticket;
-    }
-}
-
-
-/* the budget as this zone knows it; a quota kept in Redis is not known here */
-
-static ngx_int_t
-ngx_http_binarize_budget_try_locked(ngx_http_binarize_budget_view_t *view)
-{
-    ngx_http_binarize_budget_t  *budget;
-
-    budget = view->budget;
-
-    if (budget->redis && budget->limits.quota) {
-        return NGX_AGAIN;
-    }
-
-    if (!ngx_http_binarize_budget_unit_locked(view, 0)) {
-        return NGX_AGAIN;
-    }
-
-    return (binarize_budget_take(&view->sb->state, &budget->limits,
-                                 view->now_us, ngx_time())
-            == BINARIZE_OK)
-           ? NGX_OK : NGX_AGAIN;
+    return NGX_AGAIN;
 }
 
 
@@ -146,7 +99,6 @@ ngx_http_binarize_budget_grant(ngx_http_binarize_turn_t *turn)
 {
     turn->granted = 1;
     turn->started_ms = ngx_current_msec;
-    turn->budget->held++;
 
     ngx_queue_insert_tail(&turn->budget->granted, &turn->queue);
 }
@@ -174,7 +126,8 @@ ngx_http_binarize_budget_enqueue(ngx_http_binarize_turn_t *turn)
     ngx_queue_insert_after(q, &turn->queue);
 
     turn->waiting = 1;
-    turn->budget->nwaiting++;
+    turn->budget->lane.nwaiting++;
+    ngx_http_binarize_budget_first(turn->budget);
 }
 
 
@@ -192,11 +145,27 @@ ngx_http_binarize_budget_dequeue(ngx_http_binarize_turn_t *turn)
     ngx_queue_remove(&turn->queue);
 
     turn->waiting = 0;
-    turn->budget->nwaiting--;
+    turn->budget->lane.nwaiting--;
+    ngx_http_binarize_budget_first(turn->budget);
 }
 
 
-/* of this worker */
+static void
+ngx_http_binarize_budget_first(ngx_http_binarize_budget_t *budget)
+{
+    ngx_http_binarize_turn_t  *turn;
+
+    budget->lane.ticket = 0;
+
+    if (!ngx_queue_empty(&budget->turns)) {
+        turn = ngx_queue_data(ngx_queue_head(&budget->turns),
+                              ngx_http_binarize_turn_t, queue);
+        budget->lane.ticket = turn->ticket;
+    }
+}
+
+
+/* of this worker; a new turn, without a ticket, is behind all */
 
 static uint64_t
 ngx_http_binarize_budget_own_ahead(ngx_http_binarize_turn_t *turn)
@@ -204,10 +173,6 @@ ngx_http_binarize_budget_own_ahead(ngx_http_binarize_turn_t *turn)
     uint64_t                   ahead;
     ngx_queue_t               *q, *turns;
     ngx_http_binarize_turn_t  *other;
-
-    if (turn->ticket == 0) {
-        return turn->budget->nwaiting;
-    }
 
     turns = &turn->budget->turns;
     ahead = 0;
@@ -218,7 +183,7 @@ ngx_http_binarize_budget_own_ahead(ngx_http_binarize_turn_t *turn)
     {
         other = ngx_queue_data(q, ngx_http_binarize_turn_t, queue);
 
-        if (other->ticket >= turn->ticket) {
+        if (turn->ticket && other->ticket >= turn->ticket) {
             break;
         }
 
@@ -232,10 +197,9 @@ ngx_http_binarize_budget_own_ahead(ngx_http_binarize_turn_t *turn)
 ngx_int_t
 ngx_http_binarize_budget_again(ngx_http_binarize_turn_t *turn)
 {
-    ngx_int_t                         rc;
-    ngx_http_binarize_zone_t         *zone;
-    ngx_http_binarize_budget_t       *budget;
-    ngx_http_binarize_budget_view_t   view;
+    ngx_int_t                    rc;
+    binarize_turns_look_t        look;
+    ngx_http_binarize_budget_t  *budget;
 
     budget = turn->budget;
 
@@ -247,18 +211,14 @@ ngx_http_binarize_budget_again(ngx_http_binarize_turn_t *turn)
         return NGX_DECLINED;
     }
 
-    zone = budget->shm_zone->data;
+    ngx_http_binarize_budget_open(budget, &look);
 
-    ngx_http_binarize_zone_lock(zone);
-
-    ngx_http_binarize_budget_open_locked(&view, budget);
-
-    rc = (binarize_budget_take(&view.sb->state, &budget->limits, view.now_us,
-                               ngx_time())
+    rc = (binarize_budget_take(&look.turns->budget, &budget->limits,
+                               look.now_us, look.unix_s)
           == BINARIZE_OK)
          ? NGX_OK : NGX_DECLINED;
 
-    ngx_http_binarize_zone_unlock(zone);
+    ngx_http_binarize_budget_close(budget, &look);
 
     return rc;
 }
@@ -267,9 +227,8 @@ ngx_http_binarize_budget_again(ngx_http_binarize_turn_t *turn)
 void
 ngx_http_binarize_budget_not_again(ngx_http_binarize_turn_t *turn)
 {
-    ngx_http_binarize_zone_t         *zone;
-    ngx_http_binarize_budget_t       *budget;
-    ngx_http_binarize_budget_view_t   view;
+    binarize_turns_look_t        look;
+    ngx_http_binarize_budget_t  *budget;
 
     budget = turn->budget;
 
@@ -277,16 +236,12 @@ ngx_http_binarize_budget_not_again(ngx_http_binarize_turn_t *turn)
         return;
     }
 
-    zone = budget->shm_zone->data;
+    ngx_http_binarize_budget_open(budget, &look);
 
-    ngx_http_binarize_zone_lock(zone);
+    binarize_budget_give_back(&look.turns->budget, &budget->limits,
+                              look.now_us, look.unix_s);
 
-    ngx_http_binarize_budget_open_locked(&view, budget);
-
-    binarize_budget_give_back(&view.sb->state, &budget->limits, view.now_us,
-                              ngx_time());
-
-    ngx_http_binarize_zone_unlock(zone);
+    ngx_http_binarize_budget_close(budget, &look);
 }
 
 
@@ -294,12 +249,10 @@ void
 ngx_http_binarize_budget_release(ngx_http_binarize_turn_t *turn,
     ngx_uint_t made)
 {
-    uint64_t                          passed_ms;
-    ngx_uint_t                        token;
-    ngx_http_binarize_zone_t         *zone;
-    ngx_http_binarize_budget_t       *budget;
-    ngx_http_binarize_budget_view_t   view;
-    uint64_t                          slots[NGX_HTTP_BINARIZE_SLOTS / 64];
+    ngx_uint_t                   token;
+    binarize_turns_look_t        look;
+    ngx_http_binarize_budget_t  *budget;
+    uint64_t                     slots[NGX_HTTP_BINARIZE_SLOTS / 64];
 
     budget = turn->budget;
 
@@ -307,12 +260,9 @@ ngx_http_binarize_budget_release(ngx_http_binarize_turn_t *turn,
         return;
     }
 
-    zone = budget->shm_zone->data;
     ngx_memzero(slots, sizeof(slots));
 
-    ngx_http_binarize_zone_lock(zone);
-
-    ngx_http_binarize_budget_open_locked(&view, budget);
+    ngx_http_binarize_budget_open(budget, &look);
 
     if (turn->waiting) {
         ngx_http_binarize_budget_dequeue(turn);
@@ -320,26 +270,15 @@ ngx_http_binarize_budget_release(ngx_http_binarize_turn_t *turn,
     } else {
         ngx_queue_remove(&turn->queue);
         turn->granted = 0;
-        budget->held--;
 
-        if (made) {
-            passed_ms = ngx_current_msec - turn->started_ms;
-            view.sb->call_ms = view.sb->call_ms
-                               ? (view.sb->call_ms * 7 + passed_ms) / 8
-                               : passed_ms;
-
-        } else {
-            binarize_budget_give_back(&view.sb->state, &budget->limits,
-                                      view.now_us, ngx_time());
-        }
+        binarize_turns_release(&look, made,
+                               ngx_current_msec - turn->started_ms);
     }
 
-    ngx_http_binarize_budget_show_locked(&view);
-    ngx_http_binarize_budget_front_slot_locked(&view, slots);
+    binarize_turns_wake(&look, 0, slots);
+    token = binarize_turns_token_waits(&look);
 
-    token = ngx_current_msec < view.sb->token_ms;
-
-    ngx_http_binarize_zone_unlock(zone);
+    ngx_http_binarize_budget_close(budget, &look);
 
     if (turn->member) {
         ngx_http_binarize_budget_give_back(turn, made);
@@ -352,7 +291,7 @@ ngx_http_binarize_budget_release(ngx_http_binarize_turn_t *turn,
         budget->on_unit(budget->owner);
     }
 
-    ngx_http_binarize_zone_wake(zone, slots);
+    ngx_http_binarize_zone_wake(budget->shm_zone->data, slots);
 
     ngx_http_binarize_budget_post(budget);
 }
@@ -361,31 +300,22 @@ ngx_http_binarize_budget_release(ngx_http_binarize_turn_t *turn,
 uint64_t
 ngx_http_binarize_budget_retry_ms(ngx_http_binarize_turn_t *turn)
 {
-    uint64_t                          ahead;
-    ngx_http_binarize_zone_t         *zone;
-    ngx_http_binarize_turn_t          estimate;
-    ngx_http_binarize_budget_view_t   view;
+    binarize_turns_look_t     look;
+    binarize_turn_estimate_t  estimate;
 
     if (!turn->waiting) {
         return turn->retry_ms;
     }
 
-    zone = turn->budget->shm_zone->data;
-
-    ngx_http_binarize_zone_lock(zone);
-
-    ngx_http_binarize_budget_open_locked(&view, turn->budget);
+    ngx_http_binarize_budget_open(turn->budget, &look);
 
     /* without this one */
 
-    ahead = ngx_http_binarize_budget_ahead_locked(&view, 0)
-            + turn->budget->nwaiting - 1;
+    binarize_turns_estimate(&look, 1, &estimate);
 
-    (void) ngx_http_binarize_budget_estimate_locked(&view, &estimate, ahead);
+    ngx_http_binarize_budget_close(turn->budget, &look);
 
-    ngx_http_binarize_zone_unlock(zone);
-
-    return estimate.retry_ms;
+    return ngx_current_msec + estimate.retry_ms;
 }
 
 
@@ -393,10 +323,12 @@ ngx_uint_t
 ngx_http_binarize_budget_token_begin_locked(ngx_http_binarize_budget_t *budget,
     ngx_uint_t needed)
 {
-    ngx_http_binarize_turn_t         *turn;
-    ngx_http_binarize_budget_view_t   view;
+    binarize_turns_look_t      look;
+    ngx_http_binarize_turn_t  *turn;
 
-    if (budget == NULL || budget->limits.concurrency == 0) {
+    if (budget == NULL || budget->limits.concurrency == 0
+        || !ngx_http_binarize_budget_has_lane(budget))
+    {
         return 1;
     }
 
@@ -407,25 +339,16 @@ ngx_http_binarize_budget_token_begin_locked(ngx_http_binarize_budget_t *budget,
         return 1;
     }
 
-    ngx_http_binarize_budget_open_locked(&view, budget);
+    ngx_http_binarize_budget_look_locked(budget, &look);
 
-    if (!ngx_http_binarize_budget_unit_locked(&view, 1)) {
-
-        if (needed) {
-            view.sb->token_ms = ngx_current_msec
-                                + NGX_HTTP_BINARIZE_BUDGET_BEAT_MS;
-        }
-
+    if (!binarize_turns_token(&look, needed)) {
         return 0;
     }
-
-    view.sb->token_ms = 0;
 
     turn->budget = budget;
     turn->member = 0;
 
     ngx_http_binarize_budget_grant(turn);
-    ngx_http_binarize_budget_show_locked(&view);
 
     /* Redis is told on the next occasion, and not asked */
 
@@ -482,18 +405,18 @@ ngx_http_binarize_budget_activate(ngx_http_binarize_budget_t *budget)
     budget->event.data = budget;
     budget->event.log = ngx_cycle->log;
 
-    ngx_http_binarize_budget_arm(budget, NGX_HTTP_BINARIZE_BUDGET_BEAT_MS);
+    ngx_http_binarize_budget_arm(budget, BINARIZE_TURNS_LOOK_MS);
 }
 
 
 static void
 ngx_http_binarize_budget_serve(ngx_http_binarize_budget_t *budget)
 {
-    ngx_msec_t                 wait_ms;
+    uint64_t                   look_ms;
     ngx_http_binarize_turn_t  *turn;
 
     for ( ;; ) {
-        turn = ngx_http_binarize_budget_next(budget, &wait_ms);
+        turn = ngx_http_binarize_budget_next(budget, &look_ms);
 
         if (turn == NULL) {
             break;
@@ -502,12 +425,12 @@ ngx_http_binarize_budget_serve(ngx_http_binarize_budget_t *budget)
         turn->handler(turn->data);
     }
 
-    if (budget->held) {
+    if (budget->lane.nheld) {
         ngx_http_binarize_budget_keep(budget);
     }
 
-    if (budget->nwaiting || budget->held) {
-        ngx_http_binarize_budget_arm(budget, wait_ms);
+    if (budget->lane.nwaiting || budget->lane.nheld) {
+        ngx_http_binarize_budget_arm(budget, look_ms);
         return;
     }
 
@@ -526,76 +449,48 @@ ngx_http_binarize_budget_serve(ngx_http_binarize_budget_t *budget)
 
 static ngx_http_binarize_turn_t *
 ngx_http_binarize_budget_next(ngx_http_binarize_budget_t *budget,
-    ngx_msec_t *wait_ms)
+    uint64_t *look_ms)
 {
-    ngx_msec_t                        left_ms;
-    ngx_uint_t                        shared, first, unit;
-    ngx_http_binarize_zone_t         *zone;
-    ngx_http_binarize_turn_t         *turn, estimate;
-    ngx_http_binarize_budget_view_t   view;
-    uint64_t                          slots[NGX_HTTP_BINARIZE_SLOTS / 64];
+    binarize_turns_look_t      look;
+    binarize_turn_verdict_e    verdict;
+    binarize_turn_estimate_t   estimate;
+    ngx_http_binarize_turn_t  *turn;
+    uint64_t                   slots[NGX_HTTP_BINARIZE_SLOTS / 64];
 
-    *wait_ms = NGX_HTTP_BINARIZE_BUDGET_BEAT_MS;
-
-    zone = budget->shm_zone->data;
-    shared = ngx_http_binarize_budget_shared(budget);
-
-    ngx_http_binarize_zone_lock(zone);
-
-    ngx_http_binarize_budget_open_locked(&view, budget);
-    ngx_http_binarize_budget_show_locked(&view);
+    *look_ms = BINARIZE_TURNS_LOOK_MS;
 
     if (ngx_queue_empty(&budget->turns)) {
-        ngx_http_binarize_zone_unlock(zone);
         return NULL;
     }
 
     turn = ngx_queue_data(ngx_queue_head(&budget->turns),
                           ngx_http_binarize_turn_t, queue);
 
-    first = (ngx_http_binarize_budget_front_locked(&view) == view.lane);
+    ngx_memzero(slots, sizeof(slots));
 
-    if (first && !shared
-        && ngx_http_binarize_budget_try_locked(&view) == NGX_OK)
-    {
+    ngx_http_binarize_budget_open(budget, &look);
+
+    verdict = binarize_turns_serve(&look, look_ms, &estimate);
+
+    if (verdict == BINARIZE_TURN_GRANTED) {
         ngx_http_binarize_budget_dequeue(turn);
         ngx_http_binarize_budget_grant(turn);
-        ngx_http_binarize_budget_show_locked(&view);
+        binarize_turns_wake(&look, 0, slots);
+    }
 
-        ngx_memzero(slots, sizeof(slots));
-        ngx_http_binarize_budget_front_slot_locked(&view, slots);
+    ngx_http_binarize_budget_close(budget, &look);
 
-        ngx_http_binarize_zone_unlock(zone);
-
-        ngx_http_binarize_zone_wake(zone, slots);
-
+    if (verdict == BINARIZE_TURN_GRANTED) {
+        ngx_http_binarize_zone_wake(budget->shm_zone->data, slots);
         return turn;
     }
 
-    left_ms = ngx_http_binarize_budget_estimate_locked(&view, &estimate,
-                       ngx_http_binarize_budget_ahead_locked(&view,
-                                                             turn->ticket));
+    if (verdict == BINARIZE_TURN_ASK) {
+        ngx_http_binarize_budget_ask(budget, turn);
 
-    unit = ngx_http_binarize_budget_unit_locked(&view, 0);
-
-    ngx_http_binarize_zone_unlock(zone);
-
-    if (left_ms) {
+    } else if (estimate.wait_ms) {
         ngx_http_binarize_budget_revise(budget, turn, &estimate);
     }
-
-    /* who frees a unit, or is served before, wakes us */
-
-    if (!first || !unit) {
-        return NULL;
-    }
-
-    if (shared && left_ms == 0) {
-        ngx_http_binarize_budget_ask(budget, turn);
-        return NULL;
-    }
-
-    *wait_ms = ngx_min(*wait_ms, ngx_max(left_ms, 1));
 
     return NULL;
 }
@@ -605,20 +500,18 @@ ngx_http_binarize_budget_next(ngx_http_binarize_budget_t *budget,
 
 static void
 ngx_http_binarize_budget_revise(ngx_http_binarize_budget_t *budget,
-    ngx_http_binarize_turn_t *first, ngx_http_binarize_turn_t *estimate)
+    ngx_http_binarize_turn_t *first, binarize_turn_estimate_t *estimate)
 {
     int64_t                    later_ms, retry_later_ms;
     ngx_queue_t               *turns;
     ngx_http_binarize_turn_t  *turn;
 
-    later_ms = estimate->due_ms - first->due_ms;
-    retry_later_ms = estimate->retry_ms - first->retry_ms;
+    later_ms = ngx_current_msec + estimate->wait_ms - first->due_ms;
+    retry_later_ms = ngx_current_msec + estimate->retry_ms - first->retry_ms;
 
     /* a rounding is not a change, nor that nobody knows when a call ends */
 
-    if (!first->due_now
-        && (later_ms <= 20 || estimate->due_ms <= ngx_current_msec + 1))
-    {
+    if (!first->due_now && (later_ms <= 20 || estimate->wait_ms <= 1)) {
         return;
     }
 
@@ -649,7 +542,7 @@ ngx_http_binarize_budget_arm(ngx_http_binarize_budget_t *budget, ngx_msec_t ms)
 
     /* calls in the air have timers of their own */
 
-    budget->event.cancelable = (budget->nwaiting == 0);
+    budget->event.cancelable = (budget->lane.nwaiting == 0);
 
     ngx_add_timer(&budget->event, ms);
 }

@@ -4,10 +4,8 @@
  * workers of a zone, or in Redis over all nodes.
  *
  * Who wants to call takes a turn.  Turns come in the order they were asked
- * for: a turn that has to wait has a ticket, and each worker shows in shared
- * memory the least ticket it has waiting.  Only the least of all is served;
- * it waits for the time the bucket or the quota name, or is woken when a
- * unit of concurrency is given back.
+ * for, see core/turns.h; the first waits for the time the bucket or the quota
+ * name, or is woken when a unit of concurrency is given back.
  */
 
 
@@ -73,8 +71,7 @@ struct ngx_http_binarize_budget_s {
     ngx_queue_t                        turns;     /* waiting, by ticket */
     ngx_queue_t                        granted;
     ngx_queue_t                       *cursor;    /* of a walk on turns */
-    ngx_uint_t                         nwaiting;
-    ngx_uint_t                         held;
+    binarize_lane_t                    lane;
     ngx_event_t                        event;
     ngx_http_binarize_turn_t           token_turn;
 

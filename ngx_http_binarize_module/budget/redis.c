@@ -180,10 +180,9 @@ static void
 ngx_http_binarize_budget_asked(ngx_http_binarize_budget_t *budget,
     ngx_http_binarize_turn_t *turn, redisReply *reply)
 {
-    uint64_t                          member, slots[NGX_MAX_PROCESSES / 64];
-    ngx_uint_t                        taken;
-    ngx_http_binarize_zone_t         *zone;
-    ngx_http_binarize_budget_view_t   view;
+    uint64_t               member, slots[NGX_HTTP_BINARIZE_SLOTS / 64];
+    ngx_uint_t             taken;
+    binarize_turns_look_t  look;
 
     taken = (reply->element[0]->integer == 1);
     member = budget->asked;
@@ -195,27 +194,19 @@ ngx_http_binarize_budget_asked(ngx_http_binarize_budget_t *budget,
                       "binarize_budget is kept in redis again");
     }
 
-    zone = budget->shm_zone->data;
     ngx_memzero(slots, sizeof(slots));
 
     /* it may be helped by hand: a quota raised, a unit given back */
 
     budget->ask_ms = ngx_current_msec
                      + ngx_min((ngx_msec_t) reply->element[1]->integer,
-                               NGX_HTTP_BINARIZE_BUDGET_BEAT_MS);
+                               BINARIZE_TURNS_LOOK_MS);
 
-    ngx_http_binarize_zone_lock(zone);
+    ngx_http_binarize_budget_open(budget, &look);
 
-    ngx_http_binarize_budget_open_locked(&view, budget);
-
-    /* what the zone goes on with while Redis is away */
-
-    binarize_budget_set(&view.sb->state, &budget->limits,
-                        reply->element[2]->integer,
-                        reply->element[4]->integer, view.now_us, ngx_time());
-
-    view.sb->answered_ms = ngx_current_msec;
-    view.sb->pause_ms = ngx_current_msec + reply->element[5]->integer;
+    binarize_turns_told(&look, taken && turn, reply->element[2]->integer,
+                        reply->element[4]->integer,
+                        reply->element[5]->integer);
 
     if (taken && turn) {
         ngx_http_binarize_budget_dequeue(turn);
@@ -223,12 +214,11 @@ ngx_http_binarize_budget_asked(ngx_http_binarize_budget_t *budget,
         turn->member = member;
     }
 
-    ngx_http_binarize_budget_show_locked(&view);
-    ngx_http_binarize_budget_waiting_locked(&view, slots);
+    binarize_turns_wake(&look, 1, slots);
 
-    ngx_http_binarize_zone_unlock(zone);
+    ngx_http_binarize_budget_close(budget, &look);
 
-    ngx_http_binarize_zone_wake(zone, slots);
+    ngx_http_binarize_zone_wake(budget->shm_zone->data, slots);
 
     if (reply->element[5]->integer) {
         budget->on_pause(budget->owner,

@@ -369,7 +369,7 @@ ngx_http_binarize_status_budget(ngx_http_binarize_token_t *token,
     for (i = 0; i < zone->shm->ntokens; i++) {
 
         if (ngx_memcmp(shm[i].id, token->id, sizeof(token->id)) == 0) {
-            state.spent = __atomic_load_n(&shm[i].state.spent,
+            state.spent = __atomic_load_n(&shm[i].turns.budget.spent,
                                           __ATOMIC_RELAXED);
             st->spent = binarize_budget_spent(&state, &budget->limits,
                                               ngx_time());

@@ -12,9 +12,9 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "core/budget.h"
 #include "core/process.h"
 #include "core/store.h"
+#include "core/turns.h"
 
 
 #define NGX_HTTP_BINARIZE_SLOTS          NGX_MAX_PROCESSES
@@ -92,29 +92,11 @@ typedef struct {
 #define NGX_HTTP_BINARIZE_MIN_LANES   64
 
 
-/* what the worker in a slot holds and waits for; under shpool->mutex */
-typedef struct {
-    uint64_t                           ticket;    /* least waiting, 0: none */
-    uint32_t                           nwaiting;
-    uint32_t                           held;      /* units of concurrency */
-} ngx_http_binarize_shm_lane_t;
-
-
-/*
- * In shared memory, under shpool->mutex.  Each change is one word, or in an
- * order that leaves at worst less to spend: a worker may die between.
- */
+/* in shared memory, under shpool->mutex; its lanes lie apart, by slots */
 typedef struct {
     u_char                             id[32];    /* of the credential */
-    binarize_budget_t                  state;
     uint64_t                           used_ms;
-    uint64_t                           ticket;    /* the last one given */
-    uint64_t                           call_ms;   /* a call's time, average */
-    uint64_t                           token_ms;  /* until then a unit is kept
-                                                     for a token call */
-    uint64_t                           answered_ms;   /* by Redis, then */
-    uint64_t                           pause_ms;  /* of another node: until
-                                                     then no call */
+    binarize_turns_t                   turns;
 } ngx_http_binarize_shm_budget_t;
 
 

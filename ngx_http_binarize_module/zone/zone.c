@@ -171,7 +171,7 @@ ngx_http_binarize_zone_layout(ngx_http_binarize_zone_t *zone)
     zone->shm_budgets = (ngx_http_binarize_shm_budget_t *)
                         (zone->shm_tokens + zone->shm->ntokens);
 
-    zone->shm_lanes = (ngx_http_binarize_shm_lane_t *)
+    zone->shm_lanes = (binarize_lane_t *)
                       (zone->shm_budgets + zone->shm->ntokens);
 }
 

@@ -52,7 +52,7 @@ struct ngx_http_binarize_zone_s {
     ngx_http_binarize_shm_flight_t *shm_flights;
     ngx_http_binarize_shm_token_t  *shm_tokens;
     ngx_http_binarize_shm_budget_t *shm_budgets;
-    ngx_http_binarize_shm_lane_t   *shm_lanes;   /* nlanes of each budget */
+    binarize_lane_t                *shm_lanes;   /* nlanes of each budget */
     binarize_store_t               *store;
     ngx_http_binarize_shm_metrics_t *metrics;
 
