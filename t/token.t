@@ -303,6 +303,31 @@ for (['500', http => 500], ['502', http => 502], ['503', http => 503],
 }
 
 
+=== a worker that hangs in a token call
+--- config eval: $::location
+--- perl
+main::anew();
+until_true { nginx_workers() == 2 };
+
+my ($hung, $well) = nginx_workers();
+
+cloud->fault('token', { hang => 'start', times => 1 });
+freeze($well);
+my $held = begin('/b/' . task(size => 300));
+until_true { main::tokens()->{calls} == 1 };
+freeze($hung);
+kill('CONT', $well);
+
+is(main::status(), 200, 'another one makes a call');
+is(main::tokens()->{calls}, 2, 'one');
+
+# what comes late changes nothing
+kill('CONT', $hung);
+answer_is($held->answer(), [200], 'it has the same token');
+is(main::tokens()->{calls}, 2, 'and no call');
+is(main::status(), 200, 'good for all') for 1 .. 4;
+
+
 === odd token answers that are good
 --- config eval: $::location
 --- perl

@@ -331,16 +331,18 @@ ngx_http_binarize_status_token(ngx_http_binarize_token_t *token,
 
     st->used = 1;
 
-    expires_ms = __atomic_load_n(&shm[i].expires_ms, __ATOMIC_RELAXED);
-    next_try_ms = __atomic_load_n(&shm[i].next_try_ms, __ATOMIC_RELAXED);
+    expires_ms = __atomic_load_n(&shm[i].token.expires_ms, __ATOMIC_RELAXED);
+    next_try_ms = __atomic_load_n(&shm[i].token.next_call_ms,
+                                  __ATOMIC_RELAXED);
 
-    if (shm[i].size && expires_ms > ngx_current_msec) {
+    if (expires_ms > ngx_current_msec) {
         st->expires_s = (expires_ms - ngx_current_msec + 999) / 1000;
     }
 
     if (next_try_ms > ngx_current_msec) {
         st->next_try_s = (next_try_ms - ngx_current_msec + 999) / 1000;
-        st->problem = ngx_min(shm[i].problem, BINARIZE_PROBLEM_INTERNAL);
+        st->problem = ngx_min(shm[i].token.problem,
+                              BINARIZE_PROBLEM_INTERNAL);
     }
 }
 

@@ -14,6 +14,7 @@
 typedef struct {
     ngx_http_binarize_token_t  *token;
     ngx_http_binarize_call_t   *call;
+    uint64_t                    number;
     size_t                      size;
     u_char                      body[NGX_HTTP_BINARIZE_TOKEN_BODY_SIZE];
 } ngx_http_binarize_token_call_t;
@@ -32,7 +33,8 @@ static const char *ngx_http_binarize_token_call_parse(
 
 
 ngx_int_t
-ngx_http_binarize_token_call_start(ngx_http_binarize_token_t *token)
+ngx_http_binarize_token_call_start(ngx_http_binarize_token_t *token,
+    uint64_t number)
 {
     ngx_http_binarize_call_t        *call;
     ngx_http_binarize_token_call_t  *tc;
@@ -50,6 +52,7 @@ ngx_http_binarize_token_call_start(ngx_http_binarize_token_t *token)
 
     tc->token = token;
     tc->call = call;
+    tc->number = number;
     tc->size = 0;
 
     call->post = 1;
@@ -209,16 +212,17 @@ ngx_http_binarize_token_call_on_done(ngx_http_binarize_call_t *call)
                                                           &expires_s);
 
         if (call->reason == NULL) {
-            ngx_http_binarize_token_store(token, &text, expires_s);
+            ngx_http_binarize_token_store(token, tc->number, &text,
+                                          expires_s);
             ngx_explicit_memzero(text.data, text.len);
 
         } else {
             call->problem = BINARIZE_PROBLEM_TOKEN_FAILED;
-            ngx_http_binarize_token_failed(token, call);
+            ngx_http_binarize_token_failed(token, tc->number, call);
         }
 
     } else {
-        ngx_http_binarize_token_failed(token, call);
+        ngx_http_binarize_token_failed(token, tc->number, call);
     }
 
     ngx_explicit_memzero(tc->body, tc->size);

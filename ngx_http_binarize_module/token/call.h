@@ -11,12 +11,12 @@
 
 
 /*
- * call.c: starts the call that was claimed.  It ends by one of
+ * call.c: starts the call of that number.  It ends by one of
  * ngx_http_binarize_token_store() and _failed(), but for NGX_ERROR: then it
  * was not started.
  */
 ngx_int_t ngx_http_binarize_token_call_start(
-    ngx_http_binarize_token_t *token);
+    ngx_http_binarize_token_t *token, uint64_t number);
 
 /* a text that is safe in a header line (RFC 6750 2.1 allows even less) */
 ngx_uint_t ngx_http_binarize_token_valid(ngx_str_t *text);
@@ -24,11 +24,11 @@ ngx_uint_t ngx_http_binarize_token_valid(ngx_str_t *text);
 
 /* token.c: the call has brought a token */
 void ngx_http_binarize_token_store(ngx_http_binarize_token_t *token,
-    ngx_str_t *text, time_t expires_s);
+    uint64_t number, ngx_str_t *text, time_t expires_s);
 
 /* the call has brought none; call->problem, status and reason say why */
 void ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
-    ngx_http_binarize_call_t *call);
+    uint64_t number, ngx_http_binarize_call_t *call);
 
 
 /*

@@ -6,13 +6,10 @@
 /* how often a waiter looks whether the caller still lives */
 #define NGX_HTTP_BINARIZE_TOKEN_LOOK_MS    500
 
-/* refusals as far apart as this are not of one series */
-#define NGX_HTTP_BINARIZE_TOKEN_FORGET_MS  3600000
-
 
 static ngx_http_binarize_shm_token_t *ngx_http_binarize_token_slot_locked(
     ngx_http_binarize_zone_t *zone, ngx_http_binarize_token_t *token);
-static ngx_int_t ngx_http_binarize_token_claim_locked(
+static uint64_t ngx_http_binarize_token_claim_locked(
     ngx_http_binarize_token_t *token, ngx_http_binarize_shm_token_t *st,
     ngx_uint_t needed);
 static void ngx_http_binarize_token_wait(ngx_http_binarize_zone_t *zone,
@@ -23,8 +20,8 @@ static void ngx_http_binarize_token_on_look(ngx_event_t *ev);
 static void ngx_http_binarize_token_on_unit(void *owner);
 static void ngx_http_binarize_token_on_pause(void *owner,
     ngx_msec_t pause_ms);
-static void ngx_http_binarize_token_release(ngx_http_binarize_token_t *token,
-    binarize_problem_e problem, time_t pause_s);
+static void ngx_http_binarize_token_ended(ngx_http_binarize_zone_t *zone,
+    ngx_http_binarize_shm_token_t *st);
 
 
 ngx_int_t
@@ -33,8 +30,10 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
     ngx_http_binarize_token_waiter_t *waiter,
     binarize_problem_e *problem, time_t *retry_after_s)
 {
+    uint64_t                        number;
     ngx_int_t                       rc;
-    ngx_uint_t                      call;
+    binarize_token_none_t           none;
+    binarize_token_verdict_e        verdict;
     ngx_http_binarize_zone_t       *zone;
     ngx_http_binarize_shm_token_t  *st;
 
@@ -46,7 +45,7 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
     *problem = BINARIZE_PROBLEM_INTERNAL;
 
     zone = token->shm_zone->data;
-    call = 0;
+    number = 0;
     rc = NGX_OK;
 
     bearer->text.data = text;
@@ -56,38 +55,33 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
     st = ngx_http_binarize_token_slot_locked(zone, token);
     st->used_ms = ngx_current_msec;
 
-    if (ngx_current_msec < st->pause_ms) {
-        *problem = BINARIZE_PROBLEM_BUSY;
-        *retry_after_s = (st->pause_ms - ngx_current_msec + 999) / 1000;
+    verdict = binarize_token_look(&st->token, zone->shm->processes,
+                                  ngx_current_msec, &none);
+
+    if (verdict == BINARIZE_TOKEN_NONE) {
+        *problem = none.problem;
+        *retry_after_s = (none.until_ms - ngx_current_msec + 999) / 1000;
         rc = NGX_DECLINED;
 
     } else if (token->file.len) {
         /* read below */
 
-    } else if (st->size && ngx_current_msec < st->expires_ms) {
+    } else if (verdict <= BINARIZE_TOKEN_RENEW) {
 
         bearer->text.len = st->size;
         ngx_memcpy(text, st->text, st->size);
-        bearer->generation = st->generation;
+        bearer->generation = st->token.generation;
 
-        if (ngx_current_msec >= st->refresh_ms) {
-            call = (ngx_http_binarize_token_claim_locked(token, st, 0)
-                    == NGX_OK);
+        if (verdict == BINARIZE_TOKEN_RENEW) {
+            number = ngx_http_binarize_token_claim_locked(token, st, 0);
         }
 
     } else {
-        rc = ngx_http_binarize_token_claim_locked(token, st, 1);
-        call = (rc == NGX_OK);
+        st->waiters[ngx_process_slot / 64] |= 1ULL << (ngx_process_slot % 64);
+        rc = NGX_AGAIN;
 
-        if (rc != NGX_DECLINED) {
-            st->waiters[ngx_process_slot / 64] |=
-                                           1ULL << (ngx_process_slot % 64);
-            rc = NGX_AGAIN;
-
-        } else {
-            *problem = st->problem;
-            *retry_after_s = (st->next_try_ms - ngx_current_msec + 999) / 1000;
-            rc = NGX_DECLINED;
+        if (verdict == BINARIZE_TOKEN_CALL) {
+            number = ngx_http_binarize_token_claim_locked(token, st, 1);
         }
     }
 
@@ -104,9 +98,17 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
         ngx_str_null(&bearer->text);
     }
 
-    if (call && ngx_http_binarize_token_call_start(token) != NGX_OK) {
+    if (number && ngx_http_binarize_token_call_start(token, number) != NGX_OK)
+    {
         ngx_http_binarize_budget_token_end(token->budget);
-        ngx_http_binarize_token_release(token, BINARIZE_PROBLEM_INTERNAL, 1);
+
+        ngx_http_binarize_zone_lock(zone);
+
+        st = ngx_http_binarize_token_slot_locked(zone, token);
+        (void) binarize_token_failed(&st->token, number, 0, problem, 0,
+                                     ngx_current_msec);
+
+        ngx_http_binarize_token_ended(zone, st);
 
         if (rc == NGX_AGAIN) {
             return NGX_DECLINED;
@@ -184,7 +186,7 @@ ngx_http_binarize_token_slot_locked(ngx_http_binarize_zone_t *zone,
         }
     }
 
-    oldest->size = 0;
+    oldest->token.expires_ms = 0;
     ngx_memory_barrier();
     ngx_memzero(oldest, sizeof(*oldest));
     ngx_memcpy(oldest->id, token->id, sizeof(token->id));
@@ -193,43 +195,26 @@ ngx_http_binarize_token_slot_locked(ngx_http_binarize_zone_t *zone,
 }
 
 
-/*
- * NGX_OK: the call is ours to make now; NGX_AGAIN: another one is in the air,
- * or has to wait for its turn; NGX_DECLINED: it is not the time for one.
- */
+/* the number of the call, which is ours to make now; 0: it has no turn */
 
-static ngx_int_t
+static uint64_t
 ngx_http_binarize_token_claim_locked(ngx_http_binarize_token_t *token,
     ngx_http_binarize_shm_token_t *st, ngx_uint_t needed)
 {
+    ngx_http_binarize_zone_t  *zone;
     ngx_http_upstream_conf_t  *uc;
 
-    if (st->caller) {
-
-        if (ngx_current_msec < st->deadline_ms
-            && (kill((ngx_pid_t) st->caller, 0) == 0 || ngx_errno != ESRCH))
-        {
-            return NGX_AGAIN;
-        }
-
-        st->caller = 0;
-    }
-
-    if (ngx_current_msec < st->next_try_ms) {
-        return NGX_DECLINED;
-    }
-
     if (!ngx_http_binarize_budget_token_begin_locked(token->budget, needed)) {
-        return NGX_AGAIN;
+        return 0;
     }
 
+    zone = token->shm_zone->data;
     uc = &token->conf->upstream;
 
-    st->caller = ngx_pid;
-    st->deadline_ms = ngx_current_msec + uc->connect_timeout
-                      + uc->send_timeout + 2 * uc->read_timeout;
-
-    return NGX_OK;
+    return binarize_token_called(&st->token, ngx_process_slot,
+                                 ngx_http_binarize_zone_epoch_locked(zone),
+                                 ngx_current_msec + uc->connect_timeout
+                                 + uc->send_timeout + 2 * uc->read_timeout);
 }
 
 
@@ -293,11 +278,7 @@ ngx_http_binarize_token_accepted(ngx_http_binarize_token_t *token,
 
     st = ngx_http_binarize_token_slot_locked(zone, token);
 
-    if (st->generation == generation) {
-        st->accepted = 1;
-        st->drops = 0;
-        st->next_drop_ms = 0;
-    }
+    binarize_token_accepted(&st->token, generation);
 
     ngx_http_binarize_zone_unlock(zone);
 }
@@ -335,17 +316,15 @@ ngx_http_binarize_token_on_pause(void *owner, ngx_msec_t pause_ms)
 {
     ngx_http_binarize_token_t *token = owner;
 
-    uint64_t                        until_ms;
     ngx_http_binarize_zone_t       *zone;
     ngx_http_binarize_shm_token_t  *st;
 
     zone = token->shm_zone->data;
-    until_ms = ngx_current_msec + pause_ms;
 
     ngx_http_binarize_zone_lock(zone);
 
     st = ngx_http_binarize_token_slot_locked(zone, token);
-    st->pause_ms = ngx_max(st->pause_ms, until_ms);
+    binarize_token_paused(&st->token, ngx_current_msec + pause_ms);
 
     ngx_http_binarize_zone_unlock(zone);
 }
@@ -375,21 +354,13 @@ ngx_http_binarize_token_on_unit(void *owner)
 }
 
 
-/*
- * A token that has worked is dropped and replaced.  One that never did too,
- * once; if the next one does not work either, the cloud dislikes us and not
- * the token, and tokens are replaced at the pace of refusals.
- */
-
 ngx_int_t
 ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
     uint64_t generation)
 {
-    ngx_int_t                       rc;
+    int                             rc;
     ngx_http_binarize_zone_t       *zone;
     ngx_http_binarize_shm_token_t  *st;
-
-    static ngx_msec_t  pace_ms[] = { 0, 5000, 60000, 600000 };
 
     if (token->file.len) {
         token->checked = 0;
@@ -399,54 +370,25 @@ ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
     }
 
     zone = token->shm_zone->data;
-    rc = NGX_OK;
 
     ngx_http_binarize_zone_lock(zone);
 
     st = ngx_http_binarize_token_slot_locked(zone, token);
-
-    if (st->generation == generation && st->size) {
-
-        if (st->accepted || ngx_current_msec >= st->next_drop_ms) {
-
-            if (!st->accepted) {
-                st->drops++;
-                st->next_drop_ms = ngx_current_msec
-                                   + pace_ms[ngx_min(st->drops, 3)];
-            }
-
-            st->size = 0;
-
-        } else {
-            rc = NGX_DECLINED;
-        }
-    }
+    rc = binarize_token_refused(&st->token, generation, ngx_current_msec);
 
     ngx_http_binarize_zone_unlock(zone);
 
-    return rc;
+    return (rc == BINARIZE_OK) ? NGX_OK : NGX_DECLINED;
 }
 
 
-/* ends a call that was claimed without a token to show for it */
+/* a call is over: gives the mutex back, and wakes who waits */
 
 static void
-ngx_http_binarize_token_release(ngx_http_binarize_token_t *token,
-    binarize_problem_e problem, time_t pause_s)
+ngx_http_binarize_token_ended(ngx_http_binarize_zone_t *zone,
+    ngx_http_binarize_shm_token_t *st)
 {
-    uint64_t                        waiters[NGX_HTTP_BINARIZE_SLOTS / 64];
-    ngx_http_binarize_zone_t       *zone;
-    ngx_http_binarize_shm_token_t  *st;
-
-    zone = token->shm_zone->data;
-
-    ngx_http_binarize_zone_lock(zone);
-
-    st = ngx_http_binarize_token_slot_locked(zone, token);
-
-    st->problem = problem;
-    st->next_try_ms = ngx_current_msec + (ngx_msec_t) pause_s * 1000;
-    st->caller = 0;
+    uint64_t  waiters[NGX_HTTP_BINARIZE_SLOTS / 64];
 
     ngx_memcpy(waiters, st->waiters, sizeof(waiters));
     ngx_memzero(st->waiters, sizeof(waiters));
@@ -459,9 +401,8 @@ ngx_http_binarize_token_release(ngx_http_binarize_token_t *token,
 
 void
 ngx_http_binarize_token_store(ngx_http_binarize_token_t *token,
-    ngx_str_t *text, time_t expires_s)
+    uint64_t number, ngx_str_t *text, time_t expires_s)
 {
-    uint64_t                        waiters[NGX_HTTP_BINARIZE_SLOTS / 64];
     ngx_http_binarize_zone_t       *zone;
     ngx_http_binarize_shm_token_t  *st;
 
@@ -470,99 +411,60 @@ ngx_http_binarize_token_store(ngx_http_binarize_token_t *token,
     ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_TOKEN_CALLS
                                        + BINARIZE_PROBLEM_NONE);
 
-    ngx_http_binarize_zone_lock(zone);
-
-    st = ngx_http_binarize_token_slot_locked(zone, token);
-
-    /* a worker that dies in between leaves no token, rather than half of two */
-
-    st->size = 0;
-    ngx_memory_barrier();
-
-    ngx_memcpy(st->text, text->data, text->len);
-    st->generation++;
-    st->accepted = 0;
-    st->refresh_ms = ngx_current_msec + (uint64_t) expires_s * 800;
-    st->expires_ms = ngx_current_msec + (uint64_t) expires_s * 1000;
-    st->used_ms = ngx_current_msec;
-    st->next_try_ms = 0;
-    st->caller = 0;
-
-    ngx_memcpy(waiters, st->waiters, sizeof(waiters));
-    ngx_memzero(st->waiters, sizeof(waiters));
-
-    ngx_memory_barrier();
-    st->size = text->len;
-
-    ngx_http_binarize_zone_unlock(zone);
-
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                   "binarize got a token from \"%V\", valid for %T s",
                   &token->target->url, expires_s);
 
-    ngx_http_binarize_zone_wake(zone, waiters);
+    ngx_http_binarize_zone_lock(zone);
+
+    st = ngx_http_binarize_token_slot_locked(zone, token);
+    st->used_ms = ngx_current_msec;
+
+    /* a worker that dies in between leaves no token, rather than half of two */
+
+    if (binarize_token_answered(&st->token, number, ngx_current_msec)
+        == BINARIZE_OK)
+    {
+        ngx_memcpy(st->text, text->data, text->len);
+        st->size = text->len;
+
+        binarize_token_stored(&st->token, expires_s, ngx_current_msec);
+    }
+
+    ngx_http_binarize_token_ended(zone, st);
 }
 
 
-/*
- * The cloud locks a pair of credentials after five refusals, whatever was in
- * between: the pace after a 400 is slow, and a success does not reset it.
- */
-
 void
 ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
-    ngx_http_binarize_call_t *call)
+    uint64_t number, ngx_http_binarize_call_t *call)
 {
-    time_t                          pause_s;
+    uint64_t                        delay_s;
+    binarize_problem_e              problem;
     ngx_http_binarize_zone_t       *zone;
-    binarize_problem_e     problem;
     ngx_http_binarize_shm_token_t  *st;
-
-    static time_t  pace_s[] = { 0, 5, 60, 600 };
 
     zone = token->shm_zone->data;
     problem = call->problem;
-    pause_s = 1;
+    delay_s = 0;
+
+    ngx_http_binarize_zone_lock(zone);
+
+    st = ngx_http_binarize_token_slot_locked(zone, token);
 
     if (call->stopped) {
-        ngx_http_binarize_token_release(token, problem, 0);
+        binarize_token_stopped(&st->token, number);
+
+    } else {
+        delay_s = binarize_token_failed(&st->token, number, call->status,
+                                        &problem, call->retry_after_s,
+                                        ngx_current_msec);
+    }
+
+    ngx_http_binarize_token_ended(zone, st);
+
+    if (call->stopped) {
         return;
-    }
-
-    if (call->status >= 400 && call->status < 500
-        && call->status != NGX_HTTP_TOO_MANY_REQUESTS
-        && call->status != NGX_HTTP_REQUEST_TIME_OUT)
-    {
-        problem = BINARIZE_PROBLEM_TOKEN_REFUSED;
-
-        ngx_http_binarize_zone_lock(zone);
-
-        st = ngx_http_binarize_token_slot_locked(zone, token);
-
-        if (ngx_current_msec
-            > st->refused_ms + NGX_HTTP_BINARIZE_TOKEN_FORGET_MS)
-        {
-            st->refusals = 0;
-        }
-
-        st->refusals++;
-        st->refused_ms = ngx_current_msec;
-        pause_s = pace_s[ngx_min(st->refusals, 3)];
-
-        ngx_http_binarize_zone_unlock(zone);
-
-    } else if (call->status == NGX_HTTP_TOO_MANY_REQUESTS
-               || call->status == NGX_HTTP_SERVICE_UNAVAILABLE)
-    {
-        problem = BINARIZE_PROBLEM_BUSY;
-        pause_s = 5;
-
-    } else if (call->status && call->status != NGX_HTTP_OK) {
-        problem = BINARIZE_PROBLEM_TOKEN_FAILED;
-    }
-
-    if (call->retry_after_s > pause_s) {
-        pause_s = call->retry_after_s;
     }
 
     ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_TOKEN_CALLS
@@ -570,10 +472,8 @@ ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "binarize got no token from \"%V\": status %ui%s%s, "
-                  "next try in %T s",
+                  "next try in %uL s",
                   &token->target->url, call->status,
                   call->reason ? ", " : "", call->reason ? call->reason : "",
-                  pause_s);
-
-    ngx_http_binarize_token_release(token, problem, pause_s);
+                  delay_s);
 }

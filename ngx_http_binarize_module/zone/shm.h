@@ -14,6 +14,7 @@
 
 #include "core/process.h"
 #include "core/store.h"
+#include "core/token.h"
 #include "core/turns.h"
 
 
@@ -65,25 +66,10 @@ typedef struct {
 /* in shared memory; under shpool->mutex */
 typedef struct {
     u_char                          id[32];     /* of the credentials */
-    uint64_t                        generation; /* of the token, 0: none yet */
-    uint64_t                        refresh_ms; /* ngx_current_msec */
-    uint64_t                        expires_ms;
     uint64_t                        used_ms;
-
-    uint64_t                        pause_ms;    /* no fetch before */
-    uint64_t                        next_try_ms; /* no call before */
-    uint64_t                        refused_ms;  /* the last 400 */
-    uint32_t                        refusals;    /* 400s */
-    uint32_t                        problem;     /* of the last failed call */
-    uint64_t                        next_drop_ms;
-    uint32_t                        drops;       /* tokens never accepted */
-    uint32_t                        accepted;    /* the token has worked */
-
-    uint64_t                        deadline_ms; /* of the call in the air */
-    int64_t                         caller;      /* its process, 0: none */
-    uint64_t                        waiters[NGX_MAX_PROCESSES / 64];
-
-    size_t                          size;        /* 0: no token; set last */
+    binarize_token_t                token;
+    uint64_t                        waiters[NGX_HTTP_BINARIZE_SLOTS / 64];
+    size_t                          size;
     u_char                          text[NGX_HTTP_BINARIZE_TOKEN_SIZE];
 } ngx_http_binarize_shm_token_t;
 

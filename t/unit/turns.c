@@ -625,6 +625,10 @@ explore(uint32_t concurrency)
 
                     world_check(&world);
 
+                    if (depth + 1 == DEPTH) {
+                        continue;
+                    }
+
                     if (nnext == room) {
                         room = room ? 2 * room : 64;
                         next = realloc(next, room * sizeof(*next));
