@@ -10,8 +10,8 @@
 
 
 /*
- * shm.c: a look at the budget, which is found or created, and at what this
- * worker has; the mutex is held from open to close.  The worker has a lane.
+ * shm.c: a look at the budget, and at what this worker has; the mutex is held
+ * from open to close.  The worker has a lane.
  */
 void ngx_http_binarize_budget_open(ngx_http_binarize_budget_t *budget,
     binarize_turns_look_t *look);

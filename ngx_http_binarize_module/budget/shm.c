@@ -2,18 +2,13 @@
 #include "budget/private.h"
 
 
-static ngx_http_binarize_shm_budget_t *ngx_http_binarize_budget_slot_locked(
-    ngx_http_binarize_budget_t *budget, ngx_http_binarize_zone_t *zone,
-    uint64_t now_us);
-
-
 void
 ngx_http_binarize_budget_look_locked(ngx_http_binarize_budget_t *budget,
     binarize_turns_look_t *look)
 {
-    struct timespec                  ts;
-    ngx_http_binarize_zone_t        *zone;
-    ngx_http_binarize_shm_budget_t  *sb;
+    struct timespec                      ts;
+    ngx_http_binarize_zone_t            *zone;
+    ngx_http_binarize_shm_credential_t  *sc;
 
     zone = budget->shm_zone->data;
 
@@ -25,13 +20,11 @@ ngx_http_binarize_budget_look_locked(ngx_http_binarize_budget_t *budget,
     look->now_ms = ngx_current_msec;
     look->unix_s = ngx_time();
 
-    sb = ngx_http_binarize_budget_slot_locked(budget, zone, look->now_us);
-    sb->used_ms = ngx_current_msec;
+    sc = ngx_http_binarize_zone_credential_locked(zone, budget->id);
 
-    look->turns = &sb->turns;
+    look->turns = &sc->turns;
     look->limits = &budget->limits;
-    look->lanes = zone->shm_lanes
-                  + (sb - zone->shm_budgets) * zone->shm->nlanes;
+    look->lanes = ngx_http_binarize_zone_lanes(zone, sc);
     look->nlanes = zone->shm->nlanes;
     look->slot = ngx_process_slot;
     look->own = &budget->lane;
@@ -75,46 +68,6 @@ ngx_http_binarize_budget_close(ngx_http_binarize_budget_t *budget,
 }
 
 
-/* as ngx_http_binarize_token_slot_locked(), the two go together */
-
-static ngx_http_binarize_shm_budget_t *
-ngx_http_binarize_budget_slot_locked(ngx_http_binarize_budget_t *budget,
-    ngx_http_binarize_zone_t *zone, uint64_t now_us)
-{
-    ngx_uint_t                       i;
-    ngx_http_binarize_shm_budget_t  *sb, *oldest;
-
-    sb = zone->shm_budgets;
-    oldest = sb;
-
-    for (i = 0; i < zone->shm->ntokens; i++) {
-
-        if (ngx_memcmp(sb[i].id, budget->id, sizeof(sb[i].id)) == 0) {
-            return &sb[i];
-        }
-
-        if (sb[i].used_ms < oldest->used_ms) {
-            oldest = &sb[i];
-        }
-    }
-
-    /* nobody's first, whole last */
-
-    ngx_memzero(oldest->id, sizeof(oldest->id));
-    ngx_memory_barrier();
-
-    binarize_turns_init(&oldest->turns, &budget->limits, now_us);
-    ngx_memzero(zone->shm_lanes
-                + (oldest - zone->shm_budgets) * zone->shm->nlanes,
-                zone->shm->nlanes * sizeof(*zone->shm_lanes));
-
-    ngx_memory_barrier();
-    ngx_memcpy(oldest->id, budget->id, sizeof(oldest->id));
-
-    return oldest;
-}
-
-
 /* who waited for it is woken */
 
 void
@@ -130,7 +83,7 @@ ngx_http_binarize_budget_init_process(ngx_http_binarize_zone_t *zone)
 
     ngx_http_binarize_zone_lock(zone);
 
-    for (i = 0; i < zone->shm->ntokens * zone->shm->nlanes; i++) {
+    for (i = 0; i < zone->shm->ncredentials * zone->shm->nlanes; i++) {
 
         slot = i % zone->shm->nlanes;
 

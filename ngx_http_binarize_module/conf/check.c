@@ -211,7 +211,7 @@ ngx_http_binarize_check_token_share(ngx_conf_t *cf,
         n++;
     }
 
-    if (n == ngx_http_binarize_zone_ntokens(fcf->zone->shm.size)) {
+    if (n == ngx_http_binarize_zone_ncredentials(fcf->zone->shm.size)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "binarize_credentials: more than %ui of them in zone "
                       "\"%V\" of %uz bytes", n, &fcf->zone->shm.name,

@@ -8,15 +8,6 @@
 #define turns_min(a, b)  ((a) < (b) ? (a) : (b))
 
 
-void
-binarize_turns_init(binarize_turns_t *turns,
-    const binarize_budget_limits_t *limits, uint64_t now_us)
-{
-    memset(turns, 0, sizeof(*turns));
-    binarize_budget_init(&turns->budget, limits, now_us);
-}
-
-
 static binarize_process_state_e
 turns_process(binarize_turns_look_t *look, uint32_t slot)
 {
@@ -40,6 +31,10 @@ binarize_turns_show(binarize_turns_look_t *look)
 {
     uint32_t          i;
     binarize_lane_t  *lane;
+
+    if (look->turns->budget.updated_us == 0) {
+        binarize_budget_init(&look->turns->budget, look->limits, look->now_us);
+    }
 
     look->lanes[look->slot] = *look->own;
 

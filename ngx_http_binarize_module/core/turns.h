@@ -38,8 +38,8 @@ typedef struct {
 
 
 /*
- * In shared memory.  Each change is one word, or in an order that leaves at
- * worst less to spend: a process may die between.
+ * In shared memory, zeroed at first.  Each change is one word, or in an order
+ * that leaves at worst less to spend: a process may die between.
  */
 typedef struct {
     binarize_budget_t                budget;
@@ -96,9 +96,6 @@ typedef struct {
     uint64_t                         retry_ms;
 } binarize_turn_estimate_t;
 
-
-void binarize_turns_init(binarize_turns_t *turns,
-    const binarize_budget_limits_t *limits, uint64_t now_us);
 
 /*
  * Shows what the process has, and frees what those held that are no more.

@@ -15,8 +15,6 @@ static ngx_int_t ngx_http_binarize_status_zone_name(ngx_pool_t *pool,
     ngx_str_t *zone, ngx_http_binarize_status_name_t *name);
 static void ngx_http_binarize_status_token(ngx_http_binarize_token_t *token,
     ngx_http_binarize_status_token_t *st);
-static void ngx_http_binarize_status_budget(ngx_http_binarize_token_t *token,
-    ngx_http_binarize_status_token_t *st);
 static ngx_int_t ngx_http_binarize_status_send(ngx_http_request_t *r,
     ngx_http_binarize_page_t *page, ngx_uint_t format);
 static ngx_int_t ngx_http_binarize_status_header(ngx_http_request_t *r,
@@ -223,7 +221,6 @@ ngx_http_binarize_status_collect(ngx_http_binarize_page_t *page)
         }
 
         ngx_http_binarize_status_token(tp[i], &page->tokens[i]);
-        ngx_http_binarize_status_budget(tp[i], &page->tokens[i]);
     }
 
     return NGX_OK;
@@ -306,77 +303,46 @@ static void
 ngx_http_binarize_status_token(ngx_http_binarize_token_t *token,
     ngx_http_binarize_status_token_t *st)
 {
-    uint64_t                        expires_ms, next_try_ms;
-    ngx_uint_t                      i;
-    ngx_http_binarize_zone_t       *zone;
-    ngx_http_binarize_shm_token_t  *shm;
+    uint64_t                             expires_ms, next_call_ms;
+    binarize_budget_t                    state;
+    binarize_budget_limits_t            *limits;
+    ngx_http_binarize_shm_credential_t  *sc;
+
+    sc = ngx_http_binarize_zone_credential(token->shm_zone->data, token->id);
+
+    limits = token->budget ? &token->budget->limits : NULL;
+
+    if (limits && limits->quota) {
+        st->quota = limits->quota;
+    }
+
+    if (sc && st->quota) {
+        state.spent = __atomic_load_n(&sc->turns.budget.spent,
+                                      __ATOMIC_RELAXED);
+        st->spent = binarize_budget_spent(&state, limits, ngx_time());
+    }
 
     if (token->file.len) {
         st->file = 1;
         return;
     }
 
-    zone = token->shm_zone->data;
-    shm = zone->shm_tokens;
-
-    for (i = 0; i < zone->shm->ntokens; i++) {
-        if (ngx_memcmp(shm[i].id, token->id, sizeof(token->id)) == 0) {
-            break;
-        }
-    }
-
-    if (i == zone->shm->ntokens) {
+    if (sc == NULL) {
         return;
     }
 
     st->used = 1;
 
-    expires_ms = __atomic_load_n(&shm[i].token.expires_ms, __ATOMIC_RELAXED);
-    next_try_ms = __atomic_load_n(&shm[i].token.next_call_ms,
-                                  __ATOMIC_RELAXED);
+    expires_ms = __atomic_load_n(&sc->token.expires_ms, __ATOMIC_RELAXED);
+    next_call_ms = __atomic_load_n(&sc->token.next_call_ms, __ATOMIC_RELAXED);
 
     if (expires_ms > ngx_current_msec) {
         st->expires_s = (expires_ms - ngx_current_msec + 999) / 1000;
     }
 
-    if (next_try_ms > ngx_current_msec) {
-        st->next_try_s = (next_try_ms - ngx_current_msec + 999) / 1000;
-        st->problem = ngx_min(shm[i].token.problem,
-                              BINARIZE_PROBLEM_INTERNAL);
-    }
-}
-
-
-static void
-ngx_http_binarize_status_budget(ngx_http_binarize_token_t *token,
-    ngx_http_binarize_status_token_t *st)
-{
-    ngx_uint_t                       i;
-    binarize_budget_t                state;
-    ngx_http_binarize_zone_t        *zone;
-    ngx_http_binarize_budget_t      *budget;
-    ngx_http_binarize_shm_budget_t  *shm;
-
-    budget = token->budget;
-
-    if (budget == NULL || budget->limits.quota == 0) {
-        return;
-    }
-
-    st->quota = budget->limits.quota;
-
-    zone = token->shm_zone->data;
-    shm = zone->shm_budgets;
-
-    for (i = 0; i < zone->shm->ntokens; i++) {
-
-        if (ngx_memcmp(shm[i].id, token->id, sizeof(token->id)) == 0) {
-            state.spent = __atomic_load_n(&shm[i].turns.budget.spent,
-                                          __ATOMIC_RELAXED);
-            st->spent = binarize_budget_spent(&state, &budget->limits,
-                                              ngx_time());
-            return;
-        }
+    if (next_call_ms > ngx_current_msec) {
+        st->next_try_s = (next_call_ms - ngx_current_msec + 999) / 1000;
+        st->problem = ngx_min(sc->token.problem, BINARIZE_PROBLEM_INTERNAL);
     }
 }
 

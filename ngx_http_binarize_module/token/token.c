@@ -7,10 +7,8 @@
 #define NGX_HTTP_BINARIZE_TOKEN_LOOK_MS    500
 
 
-static ngx_http_binarize_shm_token_t *ngx_http_binarize_token_slot_locked(
-    ngx_http_binarize_zone_t *zone, ngx_http_binarize_token_t *token);
 static uint64_t ngx_http_binarize_token_claim_locked(
-    ngx_http_binarize_token_t *token, ngx_http_binarize_shm_token_t *st,
+    ngx_http_binarize_token_t *token, ngx_http_binarize_shm_credential_t *sc,
     ngx_uint_t needed);
 static void ngx_http_binarize_token_wait(ngx_http_binarize_zone_t *zone,
     ngx_http_binarize_token_waiter_t *waiter);
@@ -21,7 +19,7 @@ static void ngx_http_binarize_token_on_unit(void *owner);
 static void ngx_http_binarize_token_on_pause(void *owner,
     ngx_msec_t pause_ms);
 static void ngx_http_binarize_token_ended(ngx_http_binarize_zone_t *zone,
-    ngx_http_binarize_shm_token_t *st);
+    ngx_http_binarize_shm_credential_t *sc);
 
 
 ngx_int_t
@@ -30,12 +28,12 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
     ngx_http_binarize_token_waiter_t *waiter,
     binarize_problem_e *problem, time_t *retry_after_s)
 {
-    uint64_t                        number;
-    ngx_int_t                       rc;
-    binarize_token_none_t           none;
-    binarize_token_verdict_e        verdict;
-    ngx_http_binarize_zone_t       *zone;
-    ngx_http_binarize_shm_token_t  *st;
+    uint64_t                             number;
+    ngx_int_t                            rc;
+    binarize_token_none_t                none;
+    binarize_token_verdict_e             verdict;
+    ngx_http_binarize_zone_t            *zone;
+    ngx_http_binarize_shm_credential_t  *sc;
 
     /* how long it is, is known with the mutex held only */
 
@@ -52,10 +50,9 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
 
     ngx_http_binarize_zone_lock(zone);
 
-    st = ngx_http_binarize_token_slot_locked(zone, token);
-    st->used_ms = ngx_current_msec;
+    sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
 
-    verdict = binarize_token_look(&st->token, zone->shm->processes,
+    verdict = binarize_token_look(&sc->token, zone->shm->processes,
                                   ngx_current_msec, &none);
 
     if (verdict == BINARIZE_TOKEN_NONE) {
@@ -68,20 +65,20 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
 
     } else if (verdict <= BINARIZE_TOKEN_RENEW) {
 
-        bearer->text.len = st->size;
-        ngx_memcpy(text, st->text, st->size);
-        bearer->generation = st->token.generation;
+        bearer->text.len = sc->size;
+        ngx_memcpy(text, sc->text, sc->size);
+        bearer->generation = sc->token.generation;
 
         if (verdict == BINARIZE_TOKEN_RENEW) {
-            number = ngx_http_binarize_token_claim_locked(token, st, 0);
+            number = ngx_http_binarize_token_claim_locked(token, sc, 0);
         }
 
     } else {
-        st->waiters[ngx_process_slot / 64] |= 1ULL << (ngx_process_slot % 64);
+        sc->waiters[ngx_process_slot / 64] |= 1ULL << (ngx_process_slot % 64);
         rc = NGX_AGAIN;
 
         if (verdict == BINARIZE_TOKEN_CALL) {
-            number = ngx_http_binarize_token_claim_locked(token, st, 1);
+            number = ngx_http_binarize_token_claim_locked(token, sc, 1);
         }
     }
 
@@ -104,11 +101,11 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
 
         ngx_http_binarize_zone_lock(zone);
 
-        st = ngx_http_binarize_token_slot_locked(zone, token);
-        (void) binarize_token_failed(&st->token, number, 0, problem, 0,
+        sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
+        (void) binarize_token_failed(&sc->token, number, 0, problem, 0,
                                      ngx_current_msec);
 
-        ngx_http_binarize_token_ended(zone, st);
+        ngx_http_binarize_token_ended(zone, sc);
 
         if (rc == NGX_AGAIN) {
             return NGX_DECLINED;
@@ -159,47 +156,11 @@ ngx_http_binarize_token_drop(ngx_http_binarize_bearer_t *bearer)
 }
 
 
-/*
- * The slot of the credentials: theirs, a free one, or the one unused for the
- * longest time, whose credentials are of an older configuration: there are
- * never more in one than slots.
- */
-
-static ngx_http_binarize_shm_token_t *
-ngx_http_binarize_token_slot_locked(ngx_http_binarize_zone_t *zone,
-    ngx_http_binarize_token_t *token)
-{
-    ngx_uint_t                      i;
-    ngx_http_binarize_shm_token_t  *st, *oldest;
-
-    st = zone->shm_tokens;
-    oldest = st;
-
-    for (i = 0; i < zone->shm->ntokens; i++) {
-
-        if (ngx_memcmp(st[i].id, token->id, sizeof(token->id)) == 0) {
-            return &st[i];
-        }
-
-        if (st[i].used_ms < oldest->used_ms) {
-            oldest = &st[i];
-        }
-    }
-
-    oldest->token.expires_ms = 0;
-    ngx_memory_barrier();
-    ngx_memzero(oldest, sizeof(*oldest));
-    ngx_memcpy(oldest->id, token->id, sizeof(token->id));
-
-    return oldest;
-}
-
-
 /* the number of the call, which is ours to make now; 0: it has no turn */
 
 static uint64_t
 ngx_http_binarize_token_claim_locked(ngx_http_binarize_token_t *token,
-    ngx_http_binarize_shm_token_t *st, ngx_uint_t needed)
+    ngx_http_binarize_shm_credential_t *sc, ngx_uint_t needed)
 {
     ngx_http_binarize_zone_t  *zone;
     ngx_http_upstream_conf_t  *uc;
@@ -211,7 +172,7 @@ ngx_http_binarize_token_claim_locked(ngx_http_binarize_token_t *token,
     zone = token->shm_zone->data;
     uc = &token->conf->upstream;
 
-    return binarize_token_called(&st->token, ngx_process_slot,
+    return binarize_token_called(&sc->token, ngx_process_slot,
                                  ngx_http_binarize_zone_epoch_locked(zone),
                                  ngx_current_msec + uc->connect_timeout
                                  + uc->send_timeout + 2 * uc->read_timeout);
@@ -261,8 +222,8 @@ void
 ngx_http_binarize_token_accepted(ngx_http_binarize_token_t *token,
     uint64_t generation)
 {
-    ngx_http_binarize_zone_t       *zone;
-    ngx_http_binarize_shm_token_t  *st;
+    ngx_http_binarize_zone_t            *zone;
+    ngx_http_binarize_shm_credential_t  *sc;
 
     if (token->file.len || token->generation == generation) {
         return;
@@ -276,9 +237,9 @@ ngx_http_binarize_token_accepted(ngx_http_binarize_token_t *token,
 
     ngx_http_binarize_zone_lock(zone);
 
-    st = ngx_http_binarize_token_slot_locked(zone, token);
+    sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
 
-    binarize_token_accepted(&st->token, generation);
+    binarize_token_accepted(&sc->token, generation);
 
     ngx_http_binarize_zone_unlock(zone);
 }
@@ -316,15 +277,15 @@ ngx_http_binarize_token_on_pause(void *owner, ngx_msec_t pause_ms)
 {
     ngx_http_binarize_token_t *token = owner;
 
-    ngx_http_binarize_zone_t       *zone;
-    ngx_http_binarize_shm_token_t  *st;
+    ngx_http_binarize_zone_t            *zone;
+    ngx_http_binarize_shm_credential_t  *sc;
 
     zone = token->shm_zone->data;
 
     ngx_http_binarize_zone_lock(zone);
 
-    st = ngx_http_binarize_token_slot_locked(zone, token);
-    binarize_token_paused(&st->token, ngx_current_msec + pause_ms);
+    sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
+    binarize_token_paused(&sc->token, ngx_current_msec + pause_ms);
 
     ngx_http_binarize_zone_unlock(zone);
 }
@@ -337,16 +298,16 @@ ngx_http_binarize_token_on_unit(void *owner)
 {
     ngx_http_binarize_token_t *token = owner;
 
-    uint64_t                        waiters[NGX_HTTP_BINARIZE_SLOTS / 64];
-    ngx_http_binarize_zone_t       *zone;
-    ngx_http_binarize_shm_token_t  *st;
+    uint64_t                             waiters[NGX_HTTP_BINARIZE_SLOTS / 64];
+    ngx_http_binarize_zone_t            *zone;
+    ngx_http_binarize_shm_credential_t  *sc;
 
     zone = token->shm_zone->data;
 
     ngx_http_binarize_zone_lock(zone);
 
-    st = ngx_http_binarize_token_slot_locked(zone, token);
-    ngx_memcpy(waiters, st->waiters, sizeof(waiters));
+    sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
+    ngx_memcpy(waiters, sc->waiters, sizeof(waiters));
 
     ngx_http_binarize_zone_unlock(zone);
 
@@ -358,9 +319,9 @@ ngx_int_t
 ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
     uint64_t generation)
 {
-    int                             rc;
-    ngx_http_binarize_zone_t       *zone;
-    ngx_http_binarize_shm_token_t  *st;
+    int                                  rc;
+    ngx_http_binarize_zone_t            *zone;
+    ngx_http_binarize_shm_credential_t  *sc;
 
     if (token->file.len) {
         token->checked = 0;
@@ -373,8 +334,8 @@ ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
 
     ngx_http_binarize_zone_lock(zone);
 
-    st = ngx_http_binarize_token_slot_locked(zone, token);
-    rc = binarize_token_refused(&st->token, generation, ngx_current_msec);
+    sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
+    rc = binarize_token_refused(&sc->token, generation, ngx_current_msec);
 
     ngx_http_binarize_zone_unlock(zone);
 
@@ -386,12 +347,12 @@ ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
 
 static void
 ngx_http_binarize_token_ended(ngx_http_binarize_zone_t *zone,
-    ngx_http_binarize_shm_token_t *st)
+    ngx_http_binarize_shm_credential_t *sc)
 {
     uint64_t  waiters[NGX_HTTP_BINARIZE_SLOTS / 64];
 
-    ngx_memcpy(waiters, st->waiters, sizeof(waiters));
-    ngx_memzero(st->waiters, sizeof(waiters));
+    ngx_memcpy(waiters, sc->waiters, sizeof(waiters));
+    ngx_memzero(sc->waiters, sizeof(waiters));
 
     ngx_http_binarize_zone_unlock(zone);
 
@@ -403,8 +364,8 @@ void
 ngx_http_binarize_token_store(ngx_http_binarize_token_t *token,
     uint64_t number, ngx_str_t *text, time_t expires_s)
 {
-    ngx_http_binarize_zone_t       *zone;
-    ngx_http_binarize_shm_token_t  *st;
+    ngx_http_binarize_zone_t            *zone;
+    ngx_http_binarize_shm_credential_t  *sc;
 
     zone = token->shm_zone->data;
 
@@ -417,21 +378,20 @@ ngx_http_binarize_token_store(ngx_http_binarize_token_t *token,
 
     ngx_http_binarize_zone_lock(zone);
 
-    st = ngx_http_binarize_token_slot_locked(zone, token);
-    st->used_ms = ngx_current_msec;
+    sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
 
     /* a worker that dies in between leaves no token, rather than half of two */
 
-    if (binarize_token_answered(&st->token, number, ngx_current_msec)
+    if (binarize_token_answered(&sc->token, number, ngx_current_msec)
         == BINARIZE_OK)
     {
-        ngx_memcpy(st->text, text->data, text->len);
-        st->size = text->len;
+        ngx_memcpy(sc->text, text->data, text->len);
+        sc->size = text->len;
 
-        binarize_token_stored(&st->token, expires_s, ngx_current_msec);
+        binarize_token_stored(&sc->token, expires_s, ngx_current_msec);
     }
 
-    ngx_http_binarize_token_ended(zone, st);
+    ngx_http_binarize_token_ended(zone, sc);
 }
 
 
@@ -439,10 +399,10 @@ void
 ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
     uint64_t number, ngx_http_binarize_call_t *call)
 {
-    uint64_t                        delay_s;
-    binarize_problem_e              problem;
-    ngx_http_binarize_zone_t       *zone;
-    ngx_http_binarize_shm_token_t  *st;
+    uint64_t                             delay_s;
+    binarize_problem_e                   problem;
+    ngx_http_binarize_zone_t            *zone;
+    ngx_http_binarize_shm_credential_t  *sc;
 
     zone = token->shm_zone->data;
     problem = call->problem;
@@ -450,18 +410,18 @@ ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
 
     ngx_http_binarize_zone_lock(zone);
 
-    st = ngx_http_binarize_token_slot_locked(zone, token);
+    sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
 
     if (call->stopped) {
-        binarize_token_stopped(&st->token, number);
+        binarize_token_stopped(&sc->token, number);
 
     } else {
-        delay_s = binarize_token_failed(&st->token, number, call->status,
+        delay_s = binarize_token_failed(&sc->token, number, call->status,
                                         &problem, call->retry_after_s,
                                         ngx_current_msec);
     }
 
-    ngx_http_binarize_token_ended(zone, st);
+    ngx_http_binarize_token_ended(zone, sc);
 
     if (call->stopped) {
         return;

@@ -30,9 +30,8 @@ typedef struct {
     ngx_atomic_t                    woken[NGX_HTTP_BINARIZE_SLOTS];
 
     ngx_uint_t                      nflights;    /* a multiple of WAYS */
-    ngx_uint_t                      ntokens;     /* places of them, and of
-                                                    budgets */
-    ngx_uint_t                      nlanes;      /* of each budget */
+    ngx_uint_t                      ncredentials;
+    ngx_uint_t                      nlanes;      /* of each of them */
     uint64_t                        secret[3];   /* of keys */
 
     /* how often keys were purged, by their first byte; changed under the
@@ -62,28 +61,21 @@ typedef struct {
 /* bytes of the largest token accepted; a JWT rarely has more than 4,000 */
 #define NGX_HTTP_BINARIZE_TOKEN_SIZE  8192
 
-
-/* in shared memory; under shpool->mutex */
-typedef struct {
-    u_char                          id[32];     /* of the credentials */
-    uint64_t                        used_ms;
-    binarize_token_t                token;
-    uint64_t                        waiters[NGX_HTTP_BINARIZE_SLOTS / 64];
-    size_t                          size;
-    u_char                          text[NGX_HTTP_BINARIZE_TOKEN_SIZE];
-} ngx_http_binarize_shm_token_t;
-
-
 /* slots of processes a zone has room for in each budget, at least */
 #define NGX_HTTP_BINARIZE_MIN_LANES   64
 
 
-/* in shared memory, under shpool->mutex; its lanes lie apart, by slots */
+/* a credential, its token and its budget; under shpool->mutex */
 typedef struct {
-    u_char                             id[32];    /* of the credential */
-    uint64_t                           used_ms;
-    binarize_turns_t                   turns;
-} ngx_http_binarize_shm_budget_t;
+    u_char                          id[32];     /* zeroes: nobody's */
+    uint64_t                        used_ms;
+
+    binarize_turns_t                turns;      /* its lanes lie apart */
+    binarize_token_t                token;
+    uint64_t                        waiters[NGX_HTTP_BINARIZE_SLOTS / 64];
+    size_t                          size;       /* of its text */
+    u_char                          text[NGX_HTTP_BINARIZE_TOKEN_SIZE];
+} ngx_http_binarize_shm_credential_t;
 
 
 #endif /* _NGX_HTTP_BINARIZE_SHM_H_INCLUDED_ */

@@ -15,9 +15,9 @@
 #define NGX_HTTP_BINARIZE_BEAT_MS  1000
 
 /* a credential for so many bytes; each takes about 11 KB */
-#define NGX_HTTP_BINARIZE_ZONE_TOKEN_SHARE  (512 * 1024)
-#define NGX_HTTP_BINARIZE_ZONE_MIN_TOKENS   8
-#define NGX_HTTP_BINARIZE_ZONE_MAX_TOKENS   32
+#define NGX_HTTP_BINARIZE_ZONE_CREDENTIAL_SHARE  (512 * 1024)
+#define NGX_HTTP_BINARIZE_ZONE_MIN_CREDENTIALS   8
+#define NGX_HTTP_BINARIZE_ZONE_MAX_CREDENTIALS   32
 
 
 static ngx_int_t ngx_http_binarize_zone_init(ngx_shm_zone_t *shm_zone,
@@ -85,7 +85,7 @@ ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
     void        *store;
     size_t       size;
     unsigned     attached;
-    ngx_uint_t   n, nlanes, ntokens;
+    ngx_uint_t   n, nlanes, ncredentials;
 
     /* 1.4 % of the zone for flights */
 
@@ -97,21 +97,21 @@ ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
 
     /* old workers of a reload keep theirs, should all be other ones */
 
-    ntokens = 2 * ngx_http_binarize_zone_ntokens(zone->shm_zone->shm.size);
+    ncredentials = 2 * ngx_http_binarize_zone_ncredentials(
+                                                zone->shm_zone->shm.size);
 
     zone->shm = ngx_slab_calloc(zone->shpool,
                                 sizeof(*zone->shm)
                                 + n * sizeof(*zone->shm_flights)
-                                + ntokens
-                                  * (sizeof(*zone->shm_tokens)
-                                     + sizeof(*zone->shm_budgets)
+                                + ncredentials
+                                  * (sizeof(*zone->shm_credentials)
                                      + nlanes * sizeof(*zone->shm_lanes)));
     if (zone->shm == NULL) {
         goto too_small;
     }
 
     zone->shm->nflights = n;
-    zone->shm->ntokens = ntokens;
+    zone->shm->ncredentials = ncredentials;
     zone->shm->nlanes = nlanes;
 
     if (RAND_bytes((u_char *) zone->shm->secret, sizeof(zone->shm->secret))
@@ -165,26 +165,81 @@ ngx_http_binarize_zone_layout(ngx_http_binarize_zone_t *zone)
 {
     zone->shm_flights = (ngx_http_binarize_shm_flight_t *) (zone->shm + 1);
 
-    zone->shm_tokens = (ngx_http_binarize_shm_token_t *)
-                       (zone->shm_flights + zone->shm->nflights);
-
-    zone->shm_budgets = (ngx_http_binarize_shm_budget_t *)
-                        (zone->shm_tokens + zone->shm->ntokens);
+    zone->shm_credentials = (ngx_http_binarize_shm_credential_t *)
+                            (zone->shm_flights + zone->shm->nflights);
 
     zone->shm_lanes = (binarize_lane_t *)
-                      (zone->shm_budgets + zone->shm->ntokens);
+                      (zone->shm_credentials + zone->shm->ncredentials);
 }
 
 
 ngx_uint_t
-ngx_http_binarize_zone_ntokens(size_t size)
+ngx_http_binarize_zone_ncredentials(size_t size)
 {
     size_t  n;
 
-    n = size / NGX_HTTP_BINARIZE_ZONE_TOKEN_SHARE;
-    n = ngx_max(n, NGX_HTTP_BINARIZE_ZONE_MIN_TOKENS);
+    n = size / NGX_HTTP_BINARIZE_ZONE_CREDENTIAL_SHARE;
+    n = ngx_max(n, NGX_HTTP_BINARIZE_ZONE_MIN_CREDENTIALS);
 
-    return ngx_min(n, NGX_HTTP_BINARIZE_ZONE_MAX_TOKENS);
+    return ngx_min(n, NGX_HTTP_BINARIZE_ZONE_MAX_CREDENTIALS);
+}
+
+
+ngx_http_binarize_shm_credential_t *
+ngx_http_binarize_zone_credential(ngx_http_binarize_zone_t *zone, u_char *id)
+{
+    ngx_uint_t                           i;
+    ngx_http_binarize_shm_credential_t  *sc;
+
+    sc = zone->shm_credentials;
+
+    for (i = 0; i < zone->shm->ncredentials; i++) {
+        if (ngx_memcmp(sc[i].id, id, sizeof(sc[i].id)) == 0) {
+            return &sc[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_http_binarize_shm_credential_t *
+ngx_http_binarize_zone_credential_locked(ngx_http_binarize_zone_t *zone,
+    u_char *id)
+{
+    ngx_uint_t                           i;
+    ngx_http_binarize_shm_credential_t  *sc, *places;
+
+    sc = ngx_http_binarize_zone_credential(zone, id);
+
+    if (sc) {
+        sc->used_ms = ngx_current_msec;
+        return sc;
+    }
+
+    places = zone->shm_credentials;
+    sc = places;
+
+    for (i = 1; i < zone->shm->ncredentials; i++) {
+        if (places[i].used_ms < sc->used_ms) {
+            sc = &places[i];
+        }
+    }
+
+    /* nobody's first, whole last */
+
+    ngx_memzero(sc->id, sizeof(sc->id));
+    ngx_memory_barrier();
+
+    ngx_memzero(sc, sizeof(*sc));
+    ngx_memzero(ngx_http_binarize_zone_lanes(zone, sc),
+                zone->shm->nlanes * sizeof(*zone->shm_lanes));
+    sc->used_ms = ngx_current_msec;
+
+    ngx_memory_barrier();
+    ngx_memcpy(sc->id, id, sizeof(sc->id));
+
+    return sc;
 }
 
 

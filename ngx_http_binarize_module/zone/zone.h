@@ -9,7 +9,7 @@
  *   |            | inside the allocator leaves behind can not be repaired |
  *   +------------+--------------------------------------------------------+
  *   | shm        | ngx_http_binarize_shm_t: processes, wake-ups; behind   |
- *   |            | it flights, tokens, the budgets and their lanes        |
+ *   |            | it flights, credentials, their lanes                   |
  *   +------------+--------------------------------------------------------+
  *   | metrics    | counters and gauges, see metrics.h                    |
  *   +------------+--------------------------------------------------------+
@@ -50,9 +50,8 @@ struct ngx_http_binarize_zone_s {
     ngx_slab_pool_t                *shpool;
     ngx_http_binarize_shm_t        *shm;
     ngx_http_binarize_shm_flight_t *shm_flights;
-    ngx_http_binarize_shm_token_t  *shm_tokens;
-    ngx_http_binarize_shm_budget_t *shm_budgets;
-    binarize_lane_t                *shm_lanes;   /* nlanes of each budget */
+    ngx_http_binarize_shm_credential_t *shm_credentials;
+    binarize_lane_t                *shm_lanes;  /* nlanes of each of them */
     binarize_store_t               *store;
     ngx_http_binarize_shm_metrics_t *metrics;
 
@@ -96,7 +95,24 @@ binarize_process_state_e ngx_http_binarize_zone_process(
     ngx_http_binarize_zone_t *zone, ngx_uint_t slot);
 
 /* how many credentials a configuration may have in a zone of that size */
-ngx_uint_t ngx_http_binarize_zone_ntokens(size_t size);
+ngx_uint_t ngx_http_binarize_zone_ncredentials(size_t size);
+
+/* that of the id[32], or NULL */
+ngx_http_binarize_shm_credential_t *ngx_http_binarize_zone_credential(
+    ngx_http_binarize_zone_t *zone, u_char *id);
+
+/*
+ * The same, and it is used now: a new one has a free place, or that unused
+ * for the longest time, whose credential is of an older configuration: there
+ * are never more in one than half the places.  The mutex is held.
+ */
+ngx_http_binarize_shm_credential_t *ngx_http_binarize_zone_credential_locked(
+    ngx_http_binarize_zone_t *zone, u_char *id);
+
+/* its nlanes */
+#define ngx_http_binarize_zone_lanes(zone, credential)                        \
+    ((zone)->shm_lanes                                                        \
+     + ((credential) - (zone)->shm_credentials) * (zone)->shm->nlanes)
 
 /*
  * Wakes the workers in a bitmap of slots: each runs what it has waiting.

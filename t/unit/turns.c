@@ -80,7 +80,6 @@ world_begin(world_t *world)
     memset(world, 0, sizeof(*world));
 
     world->now_ms = 100000;
-    binarize_turns_init(&world->turns, &limits, 0);
 
     for (i = 0; i < NWORKERS; i++) {
         world->workers[i].epoch = binarize_process_begin(&world->processes[i],
