@@ -160,7 +160,6 @@ ngx_http_binarize_init_process(ngx_cycle_t *cycle)
             return NGX_ERROR;
         }
 
-        ngx_http_binarize_budget_init_process(zp[i]->data);
         ngx_http_binarize_flight_init_process(zp[i]->data);
     }
 
@@ -247,7 +246,6 @@ ngx_http_binarize_exit_process(ngx_cycle_t *cycle)
     zp = bmcf->zones.elts;
 
     for (i = 0; i < bmcf->zones.nelts; i++) {
-        ngx_http_binarize_budget_exit_process(zp[i]->data);
         ngx_http_binarize_zone_exit_process(zp[i]->data);
         ngx_http_binarize_metrics_exit_process(zp[i]->data);
     }

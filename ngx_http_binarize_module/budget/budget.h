@@ -138,11 +138,6 @@ void ngx_http_binarize_budget_token_end(ngx_http_binarize_budget_t *budget);
 void ngx_http_binarize_budget_publish_pause(ngx_http_binarize_budget_t *budget,
     ngx_msec_t ms);
 
-/* gives back what a worker that died in this slot held */
-void ngx_http_binarize_budget_init_process(ngx_http_binarize_zone_t *zone);
-void ngx_http_binarize_budget_exit_process(ngx_http_binarize_zone_t *zone);
-
-
 /* conf.c: handler of the directive */
 char *ngx_http_binarize_budget_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

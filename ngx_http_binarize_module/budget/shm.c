@@ -45,7 +45,7 @@ ngx_http_binarize_budget_look_locked(ngx_http_binarize_budget_t *budget,
 
     /* who was declared dead has lost what it has shown, and shows it again */
 
-    (void) ngx_http_binarize_zone_epoch_locked(zone);
+    budget->lane.epoch = ngx_http_binarize_zone_epoch_locked(zone);
     binarize_turns_show(look);
 }
 
@@ -65,46 +65,4 @@ ngx_http_binarize_budget_close(ngx_http_binarize_budget_t *budget,
 {
     binarize_turns_show(look);
     ngx_http_binarize_zone_unlock(budget->shm_zone->data);
-}
-
-
-/* who waited for it is woken */
-
-void
-ngx_http_binarize_budget_init_process(ngx_http_binarize_zone_t *zone)
-{
-    uint64_t          slots[NGX_HTTP_BINARIZE_SLOTS / 64];
-    ngx_uint_t        i, slot;
-    binarize_lane_t  *lane;
-
-    lane = zone->shm_lanes;
-
-    ngx_memzero(slots, sizeof(slots));
-
-    ngx_http_binarize_zone_lock(zone);
-
-    for (i = 0; i < zone->shm->ncredentials * zone->shm->nlanes; i++) {
-
-        slot = i % zone->shm->nlanes;
-
-        if (slot == (ngx_uint_t) ngx_process_slot) {
-            ngx_memzero(&lane[i], sizeof(lane[i]));
-
-        } else if (lane[i].ticket) {
-            slots[slot / 64] |= 1ULL << (slot % 64);
-        }
-    }
-
-    ngx_http_binarize_zone_unlock(zone);
-
-    ngx_http_binarize_zone_wake(zone, slots);
-}
-
-
-void
-ngx_http_binarize_budget_exit_process(ngx_http_binarize_zone_t *zone)
-{
-    /* as if another one came into this slot */
-
-    ngx_http_binarize_budget_init_process(zone);
 }

@@ -8,21 +8,16 @@
 #define turns_min(a, b)  ((a) < (b) ? (a) : (b))
 
 
-static binarize_process_state_e
-turns_process(binarize_turns_look_t *look, uint32_t slot)
-{
-    return binarize_process_look(&look->processes[slot], &look->seen[slot],
-                                 look->processes[look->slot].beat);
-}
-
-
 /* 1 if another process waits there, and goes on */
 
 static int
 turns_other_waits(binarize_turns_look_t *look, uint32_t slot)
 {
     return slot != look->slot && look->lanes[slot].ticket
-           && turns_process(look, slot) == BINARIZE_PROCESS_BEATING;
+           && binarize_process_look(&look->processes[slot],
+                                    &look->seen[slot],
+                                    look->processes[look->slot].beat)
+              == BINARIZE_PROCESS_BEATING;
 }
 
 
@@ -41,8 +36,8 @@ binarize_turns_show(binarize_turns_look_t *look)
     for (i = 0; i < look->nlanes; i++) {
         lane = &look->lanes[i];
 
-        if ((lane->ticket || lane->nheld) && i != look->slot
-            && turns_process(look, i) == BINARIZE_PROCESS_NONE)
+        if (lane->epoch
+            && !binarize_process_lives(&look->processes[i], lane->epoch))
         {
             memset(lane, 0, sizeof(*lane));
         }

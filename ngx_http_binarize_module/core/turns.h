@@ -29,8 +29,9 @@
 #define BINARIZE_TURNS_FOREVER   0x7fffffff
 
 
-/* what a process holds and waits for */
+/* what a process holds and waits for; of one that lives no more: nothing */
 typedef struct {
+    uint64_t                         epoch;     /* see process.h */
     uint64_t                         ticket;    /* the least, 0: none waits */
     uint32_t                         nwaiting;
     uint32_t                         nheld;     /* units of concurrency */

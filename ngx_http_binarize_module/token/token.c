@@ -7,6 +7,8 @@
 #define NGX_HTTP_BINARIZE_TOKEN_LOOK_MS    500
 
 
+static ngx_http_binarize_shm_credential_t *ngx_http_binarize_token_lock(
+    ngx_http_binarize_token_t *token);
 static uint64_t ngx_http_binarize_token_claim_locked(
     ngx_http_binarize_token_t *token, ngx_http_binarize_shm_credential_t *sc,
     ngx_uint_t needed);
@@ -18,8 +20,8 @@ static void ngx_http_binarize_token_on_look(ngx_event_t *ev);
 static void ngx_http_binarize_token_on_unit(void *owner);
 static void ngx_http_binarize_token_on_pause(void *owner,
     ngx_msec_t pause_ms);
-static void ngx_http_binarize_token_ended(ngx_http_binarize_zone_t *zone,
-    ngx_http_binarize_shm_credential_t *sc);
+static void ngx_http_binarize_token_unlock_and_wake(
+    ngx_http_binarize_token_t *token, ngx_http_binarize_shm_credential_t *sc);
 
 
 ngx_int_t
@@ -48,9 +50,7 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
 
     bearer->text.data = text;
 
-    ngx_http_binarize_zone_lock(zone);
-
-    sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
+    sc = ngx_http_binarize_token_lock(token);
 
     verdict = binarize_token_look(&sc->token, zone->shm->processes,
                                   ngx_current_msec, &none);
@@ -99,13 +99,11 @@ ngx_http_binarize_token_get(ngx_http_binarize_token_t *token,
     {
         ngx_http_binarize_budget_token_end(token->budget);
 
-        ngx_http_binarize_zone_lock(zone);
-
-        sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
+        sc = ngx_http_binarize_token_lock(token);
         (void) binarize_token_failed(&sc->token, number, 0, problem, 0,
                                      ngx_current_msec);
 
-        ngx_http_binarize_token_ended(zone, sc);
+        ngx_http_binarize_token_unlock_and_wake(token, sc);
 
         if (rc == NGX_AGAIN) {
             return NGX_DECLINED;
@@ -153,6 +151,16 @@ ngx_http_binarize_token_drop(ngx_http_binarize_bearer_t *bearer)
     ngx_free(bearer->text.data);
 
     ngx_str_null(&bearer->text);
+}
+
+
+static ngx_http_binarize_shm_credential_t *
+ngx_http_binarize_token_lock(ngx_http_binarize_token_t *token)
+{
+    ngx_http_binarize_zone_lock(token->shm_zone->data);
+
+    return ngx_http_binarize_zone_credential_locked(token->shm_zone->data,
+                                                    token->id);
 }
 
 
@@ -222,7 +230,6 @@ void
 ngx_http_binarize_token_accepted(ngx_http_binarize_token_t *token,
     uint64_t generation)
 {
-    ngx_http_binarize_zone_t            *zone;
     ngx_http_binarize_shm_credential_t  *sc;
 
     if (token->file.len || token->generation == generation) {
@@ -233,15 +240,10 @@ ngx_http_binarize_token_accepted(ngx_http_binarize_token_t *token,
 
     token->generation = generation;
 
-    zone = token->shm_zone->data;
-
-    ngx_http_binarize_zone_lock(zone);
-
-    sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
+    sc = ngx_http_binarize_token_lock(token);
 
     binarize_token_accepted(&sc->token, generation);
-
-    ngx_http_binarize_zone_unlock(zone);
+    ngx_http_binarize_zone_unlock(token->shm_zone->data);
 }
 
 
@@ -277,17 +279,11 @@ ngx_http_binarize_token_on_pause(void *owner, ngx_msec_t pause_ms)
 {
     ngx_http_binarize_token_t *token = owner;
 
-    ngx_http_binarize_zone_t            *zone;
     ngx_http_binarize_shm_credential_t  *sc;
 
-    zone = token->shm_zone->data;
-
-    ngx_http_binarize_zone_lock(zone);
-
-    sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
+    sc = ngx_http_binarize_token_lock(token);
     binarize_token_paused(&sc->token, ngx_current_msec + pause_ms);
-
-    ngx_http_binarize_zone_unlock(zone);
+    ngx_http_binarize_zone_unlock(token->shm_zone->data);
 }
 
 
@@ -298,20 +294,8 @@ ngx_http_binarize_token_on_unit(void *owner)
 {
     ngx_http_binarize_token_t *token = owner;
 
-    uint64_t                             waiters[NGX_HTTP_BINARIZE_SLOTS / 64];
-    ngx_http_binarize_zone_t            *zone;
-    ngx_http_binarize_shm_credential_t  *sc;
-
-    zone = token->shm_zone->data;
-
-    ngx_http_binarize_zone_lock(zone);
-
-    sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
-    ngx_memcpy(waiters, sc->waiters, sizeof(waiters));
-
-    ngx_http_binarize_zone_unlock(zone);
-
-    ngx_http_binarize_zone_wake(zone, waiters);
+    ngx_http_binarize_token_unlock_and_wake(token,
+                                         ngx_http_binarize_token_lock(token));
 }
 
 
@@ -320,7 +304,6 @@ ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
     uint64_t generation)
 {
     int                                  rc;
-    ngx_http_binarize_zone_t            *zone;
     ngx_http_binarize_shm_credential_t  *sc;
 
     if (token->file.len) {
@@ -330,23 +313,18 @@ ngx_http_binarize_token_refused(ngx_http_binarize_token_t *token,
         return (token->generation != generation) ? NGX_OK : NGX_DECLINED;
     }
 
-    zone = token->shm_zone->data;
-
-    ngx_http_binarize_zone_lock(zone);
-
-    sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
+    sc = ngx_http_binarize_token_lock(token);
     rc = binarize_token_refused(&sc->token, generation, ngx_current_msec);
-
-    ngx_http_binarize_zone_unlock(zone);
+    ngx_http_binarize_zone_unlock(token->shm_zone->data);
 
     return (rc == BINARIZE_OK) ? NGX_OK : NGX_DECLINED;
 }
 
 
-/* a call is over: gives the mutex back, and wakes who waits */
+/* who is woken looks, and waits again where it has to */
 
 static void
-ngx_http_binarize_token_ended(ngx_http_binarize_zone_t *zone,
+ngx_http_binarize_token_unlock_and_wake(ngx_http_binarize_token_t *token,
     ngx_http_binarize_shm_credential_t *sc)
 {
     uint64_t  waiters[NGX_HTTP_BINARIZE_SLOTS / 64];
@@ -354,9 +332,9 @@ ngx_http_binarize_token_ended(ngx_http_binarize_zone_t *zone,
     ngx_memcpy(waiters, sc->waiters, sizeof(waiters));
     ngx_memzero(sc->waiters, sizeof(waiters));
 
-    ngx_http_binarize_zone_unlock(zone);
+    ngx_http_binarize_zone_unlock(token->shm_zone->data);
 
-    ngx_http_binarize_zone_wake(zone, waiters);
+    ngx_http_binarize_zone_wake(token->shm_zone->data, waiters);
 }
 
 
@@ -376,9 +354,7 @@ ngx_http_binarize_token_store(ngx_http_binarize_token_t *token,
                   "binarize got a token from \"%V\", valid for %T s",
                   &token->target->url, expires_s);
 
-    ngx_http_binarize_zone_lock(zone);
-
-    sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
+    sc = ngx_http_binarize_token_lock(token);
 
     /* a worker that dies in between leaves no token, rather than half of two */
 
@@ -391,7 +367,7 @@ ngx_http_binarize_token_store(ngx_http_binarize_token_t *token,
         binarize_token_stored(&sc->token, expires_s, ngx_current_msec);
     }
 
-    ngx_http_binarize_token_ended(zone, sc);
+    ngx_http_binarize_token_unlock_and_wake(token, sc);
 }
 
 
@@ -408,9 +384,7 @@ ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
     problem = call->problem;
     delay_s = 0;
 
-    ngx_http_binarize_zone_lock(zone);
-
-    sc = ngx_http_binarize_zone_credential_locked(zone, token->id);
+    sc = ngx_http_binarize_token_lock(token);
 
     if (call->stopped) {
         binarize_token_stopped(&sc->token, number);
@@ -421,7 +395,7 @@ ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
                                         ngx_current_msec);
     }
 
-    ngx_http_binarize_token_ended(zone, sc);
+    ngx_http_binarize_token_unlock_and_wake(token, sc);
 
     if (call->stopped) {
         return;

@@ -14,7 +14,6 @@
 typedef struct {
     binarize_lane_t           own;
     binarize_process_seen_t   seen[NWORKERS];
-    uint64_t                  epoch;
     uint64_t                  line[NLINE];   /* tickets */
     uint32_t                  ncalls;
     uint32_t                  token;         /* a token call is in the air */
@@ -36,13 +35,14 @@ typedef struct {
 
 typedef enum {
     ARRIVE = 0, SERVE, END, UNMADE, LEAVE_FIRST, LEAVE_LAST, TOKEN, TOKEN_END,
-    BEAT, STOP, CONTINUE, KILL, NEVENTS
+    BEAT, STOP, CONTINUE, KILL, REPLACE, NEVENTS
 } event_e;
 
 
 static const char  *event_names[NEVENTS] = {
     "arrive", "serve", "end", "unmade", "leave_first", "leave_last", "token",
-    "token_end", "beat", "stop", "continue", "kill"
+    "token_end", "beat", "stop", "continue", "kill",
+    "replace"
 };
 
 static binarize_budget_limits_t  limits;
@@ -73,6 +73,14 @@ world_fail(const char *condition)
 
 
 static void
+worker_begin(world_t *world, uint32_t w)
+{
+    world->workers[w].own.epoch = binarize_process_begin(&world->processes[w],
+                                                         w + 1);
+}
+
+
+static void
 world_begin(world_t *world)
 {
     uint32_t  i;
@@ -82,8 +90,7 @@ world_begin(world_t *world)
     world->now_ms = 100000;
 
     for (i = 0; i < NWORKERS; i++) {
-        world->workers[i].epoch = binarize_process_begin(&world->processes[i],
-                                                         i + 1);
+        worker_begin(world, i);
     }
 }
 
@@ -109,8 +116,8 @@ world_look(world_t *world, uint32_t w, binarize_turns_look_t *look)
     look->now_us = world->now_ms * 1000;
     look->unix_s = START;
 
-    if (!binarize_process_lives(&world->processes[w], worker->epoch)) {
-        worker->epoch = binarize_process_begin(&world->processes[w], w + 1);
+    if (!binarize_process_lives(&world->processes[w], worker->own.epoch)) {
+        worker_begin(world, w);
     }
 
     binarize_turns_show(look);
@@ -369,7 +376,9 @@ world_event(world_t *world, event_e event, uint32_t w)
     worker = &world->workers[w];
 
     if (worker->killed) {
-        return 0;
+        memset(worker, 0, sizeof(*worker));
+        worker_begin(world, w);
+        return event == REPLACE;
     }
 
     if (worker->stopped) {
