@@ -237,7 +237,7 @@ ngx_http_binarize_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
-    ngx_http_binarize_json_exit_process();
+    ngx_http_binarize_stream_exit_process();
     ngx_http_binarize_peer_exit_process(&bmcf->cloud);
     ngx_http_binarize_redis_exit_process(&bmcf->redises);
 

@@ -139,7 +139,7 @@ ngx_http_binarize_answer_result(ngx_http_request_t *r,
     }
 
     if (ctx->format == BINARIZE_FORMAT_JSON) {
-        return ngx_http_binarize_json_send(r, result);
+        return ngx_http_binarize_stream_send(r, result);
     }
 
     out = ngx_http_binarize_body_png(r, result);

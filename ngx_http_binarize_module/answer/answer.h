@@ -7,7 +7,7 @@
 #include "flight/flight.h"
 
 
-typedef struct ngx_http_binarize_json_s  ngx_http_binarize_json_t;
+typedef struct ngx_http_binarize_stream_s  ngx_http_binarize_stream_t;
 
 
 /* one client request */
@@ -21,7 +21,7 @@ typedef struct {
     ngx_http_binarize_waiter_t     waiter;
 
     ngx_http_binarize_result_t    *result;     /* what it is answered with */
-    ngx_http_binarize_json_t      *json;       /* being sent */
+    ngx_http_binarize_stream_t    *stream;     /* being sent */
 
     ngx_msec_t                     waited_ms;
     binarize_task_status_e         task_status;
@@ -109,7 +109,7 @@ ngx_chain_t *ngx_http_binarize_body_png(ngx_http_request_t *r,
 
 
 /*
- * json.c: the cloud's own document, with the payload put back into
+ * stream.c: the cloud's own document, with the payload put back into
  * its place.  Its base64 text is made a window at a time, when the client has
  * taken the one before.
  */
@@ -122,11 +122,11 @@ off_t ngx_http_binarize_json_size(ngx_http_binarize_result_t *result);
  * Returns what a content handler returns: NGX_DONE if the rest follows as the
  * client takes it; the request is then finalized from there.
  */
-ngx_int_t ngx_http_binarize_json_send(ngx_http_request_t *r,
+ngx_int_t ngx_http_binarize_stream_send(ngx_http_request_t *r,
     ngx_http_binarize_result_t *result);
 
 /* frees the windows this worker has kept */
-void ngx_http_binarize_json_exit_process(void);
+void ngx_http_binarize_stream_exit_process(void);
 
 
 /*

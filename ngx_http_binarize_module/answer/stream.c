@@ -36,7 +36,7 @@ typedef struct {
 } ngx_http_binarize_window_t;
 
 
-struct ngx_http_binarize_json_s {
+struct ngx_http_binarize_stream_s {
     ngx_http_request_t          *request;
     ngx_http_binarize_result_t  *result;
 
@@ -58,23 +58,27 @@ struct ngx_http_binarize_json_s {
 
 static size_t ngx_http_binarize_json_text_size(
     ngx_http_binarize_result_t *result);
-static ngx_int_t ngx_http_binarize_json_window(ngx_http_binarize_json_t *json);
+static ngx_int_t ngx_http_binarize_stream_window(
+    ngx_http_binarize_stream_t *stream);
 static ngx_http_binarize_window_t *ngx_http_binarize_window_get(
     ngx_http_binarize_windows_t *windows, ngx_http_binarize_zone_t *zone,
     uint64_t generation);
-static void ngx_http_binarize_json_on_cleanup(void *data);
+static void ngx_http_binarize_stream_on_cleanup(void *data);
 static void ngx_http_binarize_window_keep(
     ngx_http_binarize_window_t *window);
 static void ngx_http_binarize_window_drop(
     ngx_http_binarize_windows_t *windows);
-static ngx_int_t ngx_http_binarize_json_pump(ngx_http_binarize_json_t *json,
-    ngx_int_t rc);
-static ngx_uint_t ngx_http_binarize_json_taken(ngx_http_binarize_json_t *json);
-static ngx_chain_t *ngx_http_binarize_json_next(
-    ngx_http_binarize_json_t *json);
-static size_t ngx_http_binarize_json_encode(ngx_http_binarize_json_t *json);
-static void ngx_http_binarize_json_on_write(ngx_http_request_t *r);
-static ngx_int_t ngx_http_binarize_json_wait(ngx_http_binarize_json_t *json);
+static ngx_int_t ngx_http_binarize_stream_pump(
+    ngx_http_binarize_stream_t *stream, ngx_int_t rc);
+static ngx_uint_t ngx_http_binarize_stream_taken(
+    ngx_http_binarize_stream_t *stream);
+static ngx_chain_t *ngx_http_binarize_stream_next(
+    ngx_http_binarize_stream_t *stream);
+static size_t ngx_http_binarize_stream_encode(
+    ngx_http_binarize_stream_t *stream);
+static void ngx_http_binarize_stream_on_write(ngx_http_request_t *r);
+static ngx_int_t ngx_http_binarize_stream_wait(
+    ngx_http_binarize_stream_t *stream);
 
 
 /* this worker's, by size */
@@ -106,48 +110,48 @@ ngx_http_binarize_json_text_size(ngx_http_binarize_result_t *result)
 
 
 ngx_int_t
-ngx_http_binarize_json_send(ngx_http_request_t *r,
+ngx_http_binarize_stream_send(ngx_http_request_t *r,
     ngx_http_binarize_result_t *result)
 {
     ngx_int_t                  rc;
     ngx_pool_cleanup_t        *cln;
     ngx_http_binarize_ctx_t   *ctx;
-    ngx_http_binarize_json_t  *json;
+    ngx_http_binarize_stream_t  *stream;
 
-    json = ngx_pcalloc(r->pool, sizeof(*json));
-    if (json == NULL) {
+    stream = ngx_pcalloc(r->pool, sizeof(*stream));
+    if (stream == NULL) {
         return NGX_ERROR;
     }
 
-    json->request = r;
-    json->result = result;
-    json->left = ngx_http_binarize_json_text_size(result);
+    stream->request = r;
+    stream->result = result;
+    stream->left = ngx_http_binarize_json_text_size(result);
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
         return NGX_ERROR;
     }
 
-    cln->handler = ngx_http_binarize_json_on_cleanup;
-    cln->data = json;
+    cln->handler = ngx_http_binarize_stream_on_cleanup;
+    cln->data = stream;
 
-    rc = ngx_http_binarize_json_pump(json, NGX_OK);
+    rc = ngx_http_binarize_stream_pump(stream, NGX_OK);
 
-    if (rc == NGX_ERROR || json->left == 0) {
+    if (rc == NGX_ERROR || stream->left == 0) {
         return rc;
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_binarize_module);
-    ctx->json = json;
+    ctx->stream = stream;
 
     r->main->count++;
 
-    r->write_event_handler = ngx_http_binarize_json_on_write;
+    r->write_event_handler = ngx_http_binarize_stream_on_write;
     r->read_event_handler = r->discard_body
                             ? ngx_http_discarded_request_body_handler
                             : ngx_http_test_reading;
 
-    if (ngx_http_binarize_json_wait(json) != NGX_OK) {
+    if (ngx_http_binarize_stream_wait(stream) != NGX_OK) {
         r->main->count--;
         return NGX_ERROR;
     }
@@ -159,7 +163,7 @@ ngx_http_binarize_json_send(ngx_http_request_t *r,
 /* a place for the next text, if there is none */
 
 static ngx_int_t
-ngx_http_binarize_json_window(ngx_http_binarize_json_t *json)
+ngx_http_binarize_stream_window(ngx_http_binarize_stream_t *stream)
 {
     size_t                        size;
     uint64_t                      generation;
@@ -169,23 +173,23 @@ ngx_http_binarize_json_window(ngx_http_binarize_json_t *json)
     ngx_http_binarize_window_t   *window;
     ngx_http_binarize_windows_t  *windows;
 
-    if (json->text) {
+    if (stream->text) {
         return NGX_OK;
     }
 
-    r = json->request;
+    r = stream->request;
 
     /* the encoder pads, whether the text has it or not */
 
-    size = binarize_base64_size(json->result->png_size);
+    size = binarize_base64_size(stream->result->png_size);
 
     if (r != r->main) {
         /* its output waits for its turn, and nobody would ask for more */
 
-        json->size = size;
-        json->text = ngx_pnalloc(r->pool, size);
+        stream->size = size;
+        stream->text = ngx_pnalloc(r->pool, size);
 
-        return json->text ? NGX_OK : NGX_ERROR;
+        return stream->text ? NGX_OK : NGX_ERROR;
     }
 
     for (i = 0; i < NGX_HTTP_BINARIZE_SLICES; i++) {
@@ -199,7 +203,7 @@ ngx_http_binarize_json_window(ngx_http_binarize_json_t *json)
     generation = 0;
 
     if (i < NGX_HTTP_BINARIZE_SLICES) {
-        zone = ngx_http_binarize_result_entry(json->result, &generation);
+        zone = ngx_http_binarize_result_entry(stream->result, &generation);
     }
 
     window = ngx_http_binarize_window_get(windows, zone, generation);
@@ -207,15 +211,15 @@ ngx_http_binarize_json_window(ngx_http_binarize_json_t *json)
         return NGX_ERROR;
     }
 
-    json->made = (zone && window->zone == zone
+    stream->made = (zone && window->zone == zone
                   && window->generation == generation);
 
     window->zone = zone;
     window->generation = generation;
 
-    json->window = window;
-    json->text = window->text;
-    json->size = windows->size;
+    stream->window = window;
+    stream->text = window->text;
+    stream->size = windows->size;
 
     return NGX_OK;
 }
@@ -272,12 +276,12 @@ ngx_http_binarize_window_get(ngx_http_binarize_windows_t *windows,
 
 
 static void
-ngx_http_binarize_json_on_cleanup(void *data)
+ngx_http_binarize_stream_on_cleanup(void *data)
 {
-    ngx_http_binarize_json_t  *json = data;
+    ngx_http_binarize_stream_t  *stream = data;
 
-    if (json->window) {
-        ngx_http_binarize_window_keep(json->window);
+    if (stream->window) {
+        ngx_http_binarize_window_keep(stream->window);
     }
 }
 
@@ -320,7 +324,7 @@ ngx_http_binarize_window_drop(ngx_http_binarize_windows_t *windows)
 
 
 void
-ngx_http_binarize_json_exit_process(void)
+ngx_http_binarize_stream_exit_process(void)
 {
     ngx_uint_t  i;
 
@@ -333,36 +337,36 @@ ngx_http_binarize_json_exit_process(void)
 
 
 /*
- * Sends the next window if the one before is taken.  json->left is 0 when the
- * last one was given to the filters.
+ * Sends the next window if the one before is taken.  stream->left is 0 when
+ * the last one was given to the filters.
  */
 
 static ngx_int_t
-ngx_http_binarize_json_pump(ngx_http_binarize_json_t *json, ngx_int_t rc)
+ngx_http_binarize_stream_pump(ngx_http_binarize_stream_t *stream, ngx_int_t rc)
 {
     ngx_http_request_t  *r;
 
-    if (!ngx_http_binarize_json_taken(json)) {
+    if (!ngx_http_binarize_stream_taken(stream)) {
         return rc;
     }
 
-    r = json->request;
+    r = stream->request;
 
-    if (ngx_http_binarize_json_window(json) != NGX_OK) {
+    if (ngx_http_binarize_stream_window(stream) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    rc = ngx_http_output_filter(r, ngx_http_binarize_json_next(json));
+    rc = ngx_http_output_filter(r, ngx_http_binarize_stream_next(stream));
 
     if (rc != NGX_ERROR
-        && json->left
-        && ngx_http_binarize_json_taken(json))
+        && stream->left
+        && ngx_http_binarize_stream_taken(stream))
     {
-        if (json->window) {
-            ngx_http_binarize_window_keep(json->window);
+        if (stream->window) {
+            ngx_http_binarize_window_keep(stream->window);
 
-            json->window = NULL;
-            json->text = NULL;
+            stream->window = NULL;
+            stream->text = NULL;
         }
 
         /* others have their turn before the next one */
@@ -376,43 +380,43 @@ ngx_http_binarize_json_pump(ngx_http_binarize_json_t *json, ngx_int_t rc)
 /* no filter, and no protocol's queue, needs what the buffers point to */
 
 static ngx_uint_t
-ngx_http_binarize_json_taken(ngx_http_binarize_json_t *json)
+ngx_http_binarize_stream_taken(ngx_http_binarize_stream_t *stream)
 {
-    return json->bufs[0].pos == json->bufs[0].last
-           && json->bufs[1].pos == json->bufs[1].last
-           && (json->request->connection->buffered == 0 || !json->begun);
+    return stream->bufs[0].pos == stream->bufs[0].last
+           && stream->bufs[1].pos == stream->bufs[1].last
+           && (stream->request->connection->buffered == 0 || !stream->begun);
 }
 
 
 static ngx_chain_t *
-ngx_http_binarize_json_next(ngx_http_binarize_json_t *json)
+ngx_http_binarize_stream_next(ngx_http_binarize_stream_t *stream)
 {
     size_t                       size;
     ngx_buf_t                   *b;
     ngx_uint_t                   i, first, last;
     ngx_http_binarize_result_t  *result;
 
-    result = json->result;
+    result = stream->result;
 
-    first = json->begun ? 1 : 0;
+    first = stream->begun ? 1 : 0;
     last = 1;
 
-    b = json->bufs;
+    b = stream->bufs;
 
-    ngx_memzero(b, sizeof(json->bufs));
+    ngx_memzero(b, sizeof(stream->bufs));
 
     b[0].start = result->doc.data;
     b[0].end = result->doc.data + result->payload_offset;
 
-    size = ngx_http_binarize_json_encode(json);
+    size = ngx_http_binarize_stream_encode(stream);
 
-    b[1].start = json->text;
-    b[1].end = json->text + size;
+    b[1].start = stream->text;
+    b[1].end = stream->text + size;
 
-    json->left -= size;
-    json->begun = 1;
+    stream->left -= size;
+    stream->begun = 1;
 
-    if (json->left == 0) {
+    if (stream->left == 0) {
         last = 2;
 
         b[2].start = b[0].end;
@@ -424,8 +428,8 @@ ngx_http_binarize_json_next(ngx_http_binarize_json_t *json)
         b[i].last = b[i].end;
         b[i].memory = 1;
 
-        json->chain[i].buf = &b[i];
-        json->chain[i].next = (i < last) ? &json->chain[i + 1] : NULL;
+        stream->chain[i].buf = &b[i];
+        stream->chain[i].next = (i < last) ? &stream->chain[i + 1] : NULL;
     }
 
     if (first) {
@@ -434,7 +438,7 @@ ngx_http_binarize_json_next(ngx_http_binarize_json_t *json)
     }
 
     if (last == 2) {
-        b[2].last_buf = (json->request == json->request->main) ? 1 : 0;
+        b[2].last_buf = (stream->request == stream->request->main) ? 1 : 0;
         b[2].last_in_chain = 1;
 
     } else {
@@ -442,7 +446,7 @@ ngx_http_binarize_json_next(ngx_http_binarize_json_t *json)
         b[1].flush = 1;
     }
 
-    return &json->chain[first];
+    return &stream->chain[first];
 }
 
 
@@ -452,27 +456,27 @@ ngx_http_binarize_json_next(ngx_http_binarize_json_t *json)
  */
 
 static size_t
-ngx_http_binarize_json_encode(ngx_http_binarize_json_t *json)
+ngx_http_binarize_stream_encode(ngx_http_binarize_stream_t *stream)
 {
     size_t            n, left, nheld;
     u_char            held[3], *text;
     const u_char     *p;
     binarize_span_t  *piece;
 
-    if (json->made) {
-        return json->left;
+    if (stream->made) {
+        return stream->left;
     }
 
     nheld = 0;
-    text = json->text;
+    text = stream->text;
 
-    left = json->size / 4 * 3;
+    left = stream->size / 4 * 3;
 
-    while (left && json->piece < json->result->npieces) {
-        piece = &json->result->png[json->piece];
+    while (left && stream->piece < stream->result->npieces) {
+        piece = &stream->result->png[stream->piece];
 
-        p = (const u_char *) piece->data + json->offset;
-        n = ngx_min(piece->size - json->offset, left);
+        p = (const u_char *) piece->data + stream->offset;
+        n = ngx_min(piece->size - stream->offset, left);
 
         if (nheld || n < 3) {
             n = ngx_min(n, 3 - nheld);
@@ -490,11 +494,11 @@ ngx_http_binarize_json_encode(ngx_http_binarize_json_t *json)
         }
 
         left -= n;
-        json->offset += n;
+        stream->offset += n;
 
-        if (json->offset == piece->size) {
-            json->piece++;
-            json->offset = 0;
+        if (stream->offset == piece->size) {
+            stream->piece++;
+            stream->offset = 0;
         }
     }
 
@@ -502,14 +506,14 @@ ngx_http_binarize_json_encode(ngx_http_binarize_json_t *json)
 
     /* without the padding, if the cloud's text had none */
 
-    return ngx_min((size_t) (text - json->text), json->left);
+    return ngx_min((size_t) (text - stream->text), stream->left);
 }
 
 
 /* as ngx_http_writer() */
 
 static void
-ngx_http_binarize_json_on_write(ngx_http_request_t *r)
+ngx_http_binarize_stream_on_write(ngx_http_request_t *r)
 {
     ngx_int_t                  rc;
     ngx_event_t               *wev;
@@ -548,28 +552,28 @@ ngx_http_binarize_json_on_write(ngx_http_request_t *r)
     rc = ngx_http_output_filter(r, NULL);
 
     if (rc != NGX_ERROR) {
-        rc = ngx_http_binarize_json_pump(ctx->json, rc);
+        rc = ngx_http_binarize_stream_pump(ctx->stream, rc);
     }
 
-    if (rc == NGX_ERROR || ctx->json->left == 0) {
+    if (rc == NGX_ERROR || ctx->stream->left == 0) {
         ngx_http_finalize_request(r, rc);
         return;
     }
 
-    if (ngx_http_binarize_json_wait(ctx->json) != NGX_OK) {
+    if (ngx_http_binarize_stream_wait(ctx->stream) != NGX_OK) {
         ngx_http_finalize_request(r, NGX_ERROR);
     }
 }
 
 
 static ngx_int_t
-ngx_http_binarize_json_wait(ngx_http_binarize_json_t *json)
+ngx_http_binarize_stream_wait(ngx_http_binarize_stream_t *stream)
 {
     ngx_event_t               *wev;
     ngx_http_request_t        *r;
     ngx_http_core_loc_conf_t  *clcf;
 
-    r = json->request;
+    r = stream->request;
     wev = r->connection->write;
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
