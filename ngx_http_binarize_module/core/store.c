@@ -489,6 +489,21 @@ binarize_store_unpin(binarize_store_t *store, binarize_store_entry_t *entry,
 }
 
 
+int
+binarize_store_scarce(const binarize_store_t *store)
+{
+    uint64_t                       nblocks;
+    const binarize_store_stats_t  *stats;
+
+    stats = &store->stats;
+
+    nblocks = store->nblocks - stats->nfree_blocks - stats->nevictable_blocks
+              - stats->nbuilding_blocks;
+
+    return nblocks > store->nblocks / STORE_MAX_SHARE;
+}
+
+
 void
 binarize_store_release_slot(binarize_store_t *store, unsigned slot)
 {

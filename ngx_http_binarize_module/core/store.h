@@ -255,6 +255,12 @@ int binarize_store_unpin(binarize_store_t *store,
     binarize_store_entry_t *entry, unsigned slot);
 
 /*
+ * 1 if entries that are pinned, zombies too, take more than the largest one
+ * may: who pins another one should not for long.  Locked.
+ */
+int binarize_store_scarce(const binarize_store_t *store);
+
+/*
  * Drops all pins and unfinished entries of a slot whose process is gone.
  * Costs nothing if there are none.  Locked.
  */

@@ -331,6 +331,72 @@ test_all_pinned(void **state)
 }
 
 
+/* entries of a sixth: one is fine, two are too much, gone or not */
+
+static void
+test_scarce(void **state)
+{
+    unsigned                 i;
+    fixture_t                f;
+    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
+    binarize_store_entry_t  *entry[4];
+
+    (void) state;
+
+    fixture_init(&f, 1 << 20);
+
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(insert(&f, i, BINARIZE_STORE_RESULT, (1 << 20) / 6, 0,
+                                &entry[i]),
+                         BINARIZE_OK);
+    }
+
+    key_of(3, key);
+    assert_int_equal(binarize_store_reserve(f.store, key, 0, (1 << 20) / 6, 7,
+                                            0, &entry[3]),
+                     BINARIZE_OK);
+    assert_int_equal(binarize_store_scarce(f.store), 0);
+
+    /* by as many as like to */
+
+    for (i = 0; i < 100; i++) {
+        assert_int_equal(binarize_store_pin(f.store, entry[0], i),
+                         BINARIZE_OK);
+    }
+
+    assert_int_equal(binarize_store_scarce(f.store), 0);
+
+    assert_int_equal(binarize_store_pin(f.store, entry[1], 1), BINARIZE_OK);
+    assert_int_equal(binarize_store_scarce(f.store), 1);
+
+    key_of(0, key);
+    assert_int_equal(binarize_store_remove(f.store, key), BINARIZE_OK);
+    assert_int_equal(binarize_store_scarce(f.store), 1);
+
+    binarize_store_recover(f.store);
+    assert_int_equal(binarize_store_scarce(f.store), 1);
+
+    for (i = 0; i < 100; i++) {
+        assert_int_equal(binarize_store_scarce(f.store), 1);
+        assert_int_equal(binarize_store_unpin(f.store, entry[0], i),
+                         BINARIZE_OK);
+    }
+
+    assert_int_equal(binarize_store_scarce(f.store), 0);
+
+    /* the largest one is no more than there may be */
+
+    assert_int_equal(insert(&f, 4, BINARIZE_STORE_RESULT,
+                            binarize_store_max_size(f.store), 0, &entry[0]),
+                     BINARIZE_OK);
+    assert_int_equal(binarize_store_unpin(f.store, entry[1], 1), BINARIZE_OK);
+    assert_int_equal(binarize_store_pin(f.store, entry[0], 1), BINARIZE_OK);
+    assert_int_equal(binarize_store_scarce(f.store), 0);
+
+    fixture_done(&f);
+}
+
+
 static void
 test_release_slot(void **state)
 {
@@ -1093,6 +1159,7 @@ main(void)
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_replaced_while_pinned),
         cmocka_unit_test(test_all_pinned),
+        cmocka_unit_test(test_scarce),
         cmocka_unit_test(test_release_slot),
         cmocka_unit_test(test_many_extents),
         cmocka_unit_test(test_growing_in_place),
