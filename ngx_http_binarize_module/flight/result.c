@@ -5,6 +5,10 @@
 #include <sys/mman.h>
 
 
+/* of a worker's PNGs that are not in a zone: beyond it memory is scarce */
+#define NGX_HTTP_BINARIZE_RESULT_MEMORY  (32 * 1024 * 1024)
+
+
 static ngx_http_binarize_result_t *ngx_http_binarize_result_create(
     ngx_pool_t *pool, ngx_uint_t npieces, size_t size);
 static ngx_int_t ngx_http_binarize_result_gather_doc(
@@ -15,7 +19,13 @@ static ngx_int_t ngx_http_binarize_result_copy_doc(
 static void ngx_http_binarize_result_unpin(ngx_http_binarize_result_t *result);
 static void ngx_http_binarize_result_free_record(
     ngx_http_binarize_result_t *result);
+static void ngx_http_binarize_result_use_memory(
+    ngx_http_binarize_result_t *result);
 static void ngx_http_binarize_result_unmap(ngx_http_binarize_result_t *result);
+
+
+/* of PNGs of this worker that are not in a zone, bytes */
+static size_t  ngx_http_binarize_result_memory;
 
 
 /* pool NULL: one of its own, with that size left; a flight may keep it long */
@@ -126,6 +136,7 @@ ngx_http_binarize_result_of_entry_locked(ngx_http_binarize_zone_t *zone,
         result->release = ngx_http_binarize_result_unpin;
         result->owner = zone;
         result->owned = entry;
+        result->scarce = binarize_store_scarce(zone->store);
     }
 
     if (entry->doc_size == 0) {
@@ -228,6 +239,7 @@ ngx_http_binarize_result_of_record(binarize_record_t *record, void *owner)
 
     result->png[0] = record->png;
     result->png_size = record->png.size;
+    ngx_http_binarize_result_use_memory(result);
 
     ngx_memcpy(result->etag, record->etag.data, BINARIZE_ETAG_SIZE);
     ngx_memcpy(result->json_etag, record->json_etag, BINARIZE_ETAG_SIZE);
@@ -239,7 +251,18 @@ ngx_http_binarize_result_of_record(binarize_record_t *record, void *owner)
 static void
 ngx_http_binarize_result_free_record(ngx_http_binarize_result_t *result)
 {
+    ngx_http_binarize_result_memory -= result->png_size;
     ngx_http_binarize_l2_free(result->owned);
+}
+
+
+static void
+ngx_http_binarize_result_use_memory(ngx_http_binarize_result_t *result)
+{
+    ngx_http_binarize_result_memory += result->png_size;
+
+    result->scarce = (ngx_http_binarize_result_memory
+                      > NGX_HTTP_BINARIZE_RESULT_MEMORY);
 }
 
 
@@ -286,6 +309,8 @@ ngx_http_binarize_result_of_fetch(ngx_http_binarize_fetch_t *fetch)
         result->png[0].data = blob->memory;
         result->png[0].size = blob->size;
         result->png_size = blob->size;
+
+        ngx_http_binarize_result_use_memory(result);
 
         result->release = ngx_http_binarize_result_unmap;
         result->owner = (void *) blob->mapped;
@@ -347,6 +372,7 @@ ngx_http_binarize_result_copy_doc(ngx_http_binarize_result_t *result,
 static void
 ngx_http_binarize_result_unmap(ngx_http_binarize_result_t *result)
 {
+    ngx_http_binarize_result_memory -= result->png_size;
     (void) munmap(result->owned, (size_t) result->owner);
 }
 

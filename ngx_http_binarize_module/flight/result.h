@@ -38,6 +38,9 @@ struct ngx_http_binarize_result_s {
     time_t                         retry_after_s;
     ngx_uint_t                     status;     /* the cloud's, 0: none */
 
+    /* too much is held by who reads slowly: give it back soon */
+    unsigned                       scarce:1;
+
     unsigned                       unpadded:1;
     unsigned                       kept:1;     /* in L1 or Redis */
 
