@@ -1,6 +1,7 @@
 
 #include "answer/answer.h"
 #include "answer/purge.h"
+#include "answer/window.h"
 #include "conf/conf.h"
 #include "cloud/job.h"
 #include "flight/flight.h"
@@ -237,7 +238,7 @@ ngx_http_binarize_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
-    ngx_http_binarize_stream_exit_process();
+    ngx_http_binarize_windows_exit_process();
     ngx_http_binarize_peer_exit_process(&bmcf->cloud);
     ngx_http_binarize_redis_exit_process(&bmcf->redises);
 

@@ -83,7 +83,6 @@ ngx_http_binarize_answer_result(ngx_http_request_t *r,
     u_char                        *etag;
     ngx_int_t                      rc;
     ngx_str_t                      value;
-    ngx_chain_t                   *out;
     ngx_http_binarize_answer_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_binarize_module);
@@ -129,22 +128,28 @@ ngx_http_binarize_answer_result(ngx_http_request_t *r,
         /* the result may be stored, this may not, and it is another page's */
         ngx_http_clear_etag(r);
         ngx_http_clear_last_modified(r);
+        ngx_http_binarize_answer_give_back(ctx);
 
         return (ngx_http_binarize_header_expiry(r, NULL) == NGX_OK)
                ? rc : NGX_ERROR;
     }
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        ngx_http_binarize_answer_give_back(ctx);
         return rc;
     }
 
-    if (ctx->format == BINARIZE_FORMAT_JSON) {
-        return ngx_http_binarize_stream_send(r, result);
+    return ngx_http_binarize_body_send(r, ctx);
+}
+
+
+void
+ngx_http_binarize_answer_give_back(ngx_http_binarize_ctx_t *ctx)
+{
+    if (ctx->result) {
+        ngx_http_binarize_result_release(ctx->result);
+        ctx->result = NULL;
     }
-
-    out = ngx_http_binarize_body_png(r, result);
-
-    return out ? ngx_http_output_filter(r, out) : NGX_ERROR;
 }
 
 

@@ -20,7 +20,8 @@ typedef struct {
 
     ngx_http_binarize_waiter_t     waiter;
 
-    ngx_http_binarize_result_t    *result;     /* what it is answered with */
+    ngx_http_binarize_result_t    *result;     /* what it is answered with,
+                                                  NULL: or was */
     ngx_http_binarize_stream_t    *stream;     /* being sent */
 
     ngx_msec_t                     waited_ms;
@@ -45,11 +46,14 @@ ngx_uint_t ngx_http_binarize_varies(ngx_http_request_t *r);
 
 /*
  * Sends what the request is answered with, headers and body; keeps a
- * reference to the result until the request's pool is destroyed.  Once a
- * request.  Returns what a content handler returns.
+ * reference to the result as long as the body needs it.  Once a request.
+ * Returns what a content handler returns.
  */
 ngx_int_t ngx_http_binarize_answer(ngx_http_request_t *r,
     ngx_http_binarize_ctx_t *ctx, ngx_http_binarize_result_t *result);
+
+/* nothing more of the result will be sent */
+void ngx_http_binarize_answer_give_back(ngx_http_binarize_ctx_t *ctx);
 
 /* a problem of the request itself: no cache was asked */
 ngx_int_t ngx_http_binarize_answer_problem(ngx_http_request_t *r,
@@ -97,36 +101,41 @@ ngx_int_t ngx_http_binarize_header_last_modified(ngx_http_request_t *r,
 
 
 /*
- * body.c; NULL: no memory.
+ * body.c
  */
 
 /* the first bytes of the PNG, which will be sent, into the processor's cache */
 void ngx_http_binarize_body_prefetch(ngx_http_binarize_result_t *result);
 
-/* the pieces where they lie: they stay until the request's pool is gone */
+/* sends the body of a result, after the header; as .._stream_send() */
+ngx_int_t ngx_http_binarize_body_send(ngx_http_request_t *r,
+    ngx_http_binarize_ctx_t *ctx);
+
+/*
+ * The PNG's pieces where they lie: they stay until the request's pool is gone.
+ * NULL: no memory.
+ */
 ngx_chain_t *ngx_http_binarize_body_png(ngx_http_request_t *r,
     ngx_http_binarize_result_t *result);
 
 
 /*
- * stream.c: the cloud's own document, with the payload put back into
- * its place.  Its base64 text is made a window at a time, when the client has
- * taken the one before.
+ * stream.c: a body that is made a window at a time, when the client has taken
+ * the one before: the cloud's own document, with the payload put back into
+ * its place as base64 text, or a PNG whose memory is scarce.
  */
 
-/* of the whole, in bytes */
+/* of the whole document, in bytes */
 off_t ngx_http_binarize_json_size(ngx_http_binarize_result_t *result);
 
 /*
- * Sends the body, after the header; the result has to outlive the request.
+ * Sends the body, after the header.  undivided: a PNG of which several ranges
+ * are asked for; it is sent when there is a copy of it.
  * Returns what a content handler returns: NGX_DONE if the rest follows as the
  * client takes it; the request is then finalized from there.
  */
 ngx_int_t ngx_http_binarize_stream_send(ngx_http_request_t *r,
-    ngx_http_binarize_result_t *result);
-
-/* frees the windows this worker has kept */
-void ngx_http_binarize_stream_exit_process(void);
+    ngx_http_binarize_ctx_t *ctx, ngx_uint_t undivided);
 
 
 /*

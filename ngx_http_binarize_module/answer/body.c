@@ -6,6 +6,7 @@
 #define NGX_HTTP_BINARIZE_PREFETCH_SIZE  1024
 
 
+static ngx_uint_t ngx_http_binarize_body_ranges(ngx_http_request_t *r);
 static ngx_chain_t *ngx_http_binarize_body_link(ngx_http_request_t *r,
     binarize_span_t *spans, ngx_uint_t n);
 static ngx_int_t ngx_http_binarize_body_join(ngx_http_request_t *r,
@@ -25,21 +26,55 @@ ngx_http_binarize_body_prefetch(ngx_http_binarize_result_t *result)
 }
 
 
+ngx_int_t
+ngx_http_binarize_body_send(ngx_http_request_t *r,
+    ngx_http_binarize_ctx_t *ctx)
+{
+    ngx_uint_t                   ranges;
+    ngx_chain_t                 *out;
+    ngx_http_binarize_result_t  *result;
+
+    result = ctx->result;
+
+    if (ctx->format == BINARIZE_FORMAT_JSON) {
+        return ngx_http_binarize_stream_send(r, ctx, 0);
+    }
+
+    ranges = ngx_http_binarize_body_ranges(r);
+
+    /* a subrequest's output may wait for its turn: it is given at once */
+
+    if ((result->scarce || (ranges && result->npieces > 1)) && r == r->main) {
+        return ngx_http_binarize_stream_send(r, ctx, ranges);
+    }
+
+    out = ngx_http_binarize_body_png(r, result);
+
+    return out ? ngx_http_output_filter(r, out) : NGX_ERROR;
+}
+
+
+/* several of them */
+
+static ngx_uint_t
+ngx_http_binarize_body_ranges(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *range;
+
+    range = r->headers_in.range;
+
+    return range && ngx_strlchr(range->value.data,
+                                range->value.data + range->value.len, ',');
+}
+
+
 ngx_chain_t *
 ngx_http_binarize_body_png(ngx_http_request_t *r,
     ngx_http_binarize_result_t *result)
 {
-    ngx_table_elt_t  *range;
-    binarize_span_t   joined;
+    binarize_span_t  joined;
 
-    range = r->headers_in.range;
-
-    if (result->npieces == 1
-        || range == NULL
-        || ngx_strlchr(range->value.data, range->value.data + range->value.len,
-                       ',')
-           == NULL)
-    {
+    if (result->npieces == 1 || !ngx_http_binarize_body_ranges(r)) {
         return ngx_http_binarize_body_link(r, result->png, result->npieces);
     }
 

@@ -430,16 +430,14 @@ ngx_http_binarize_on_end(void *data)
                                                      - (off_t) r->header_size
                                                    : -1);
 
-    if (ctx->result) {
-        ngx_http_binarize_result_release(ctx->result);
-    }
+    ngx_http_binarize_answer_give_back(ctx);
 }
 
 
 /*
  * What has arrived just now was decoded, checked and kept in this turn of the
  * event loop: a large one is sent from the next turn on, as if the client had
- * not been ready for it.
+ * not been ready for it.  Of one whose memory is scarce little is sent a turn.
  */
 
 static ngx_int_t
@@ -452,6 +450,7 @@ ngx_http_binarize_answer_landed(ngx_http_request_t *r,
     wev = r->connection->write;
 
     if (result->png_size < NGX_HTTP_BINARIZE_LARGE_SIZE
+        || result->scarce
         || r != r->main
         || wev->delayed
         || !wev->ready)

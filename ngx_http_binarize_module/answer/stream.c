@@ -1,94 +1,93 @@
 
 #include "answer/answer.h"
+#include "answer/spool.h"
+#include "answer/window.h"
 #include "core/base64.h"
 
 
 /*
- * The text is made in windows.  A worker keeps some for the next requests, and
- * what is in them: a text that fits into one need not be made again soon.  Of
- * a larger one a slice is made at a time, small enough for the processor's
- * cache and for the other clients, who wait for it; as soon as the connection
- * has taken it the window is anybody's again.
+ * Text, which is JSON's base64 or a PNG as it is, is made in windows: the
+ * whole, or a slice at a time.  Of a result whose memory is scarce the slices
+ * are the smallest.  Who does not take one at once holds no more than that
+ * one: the rest comes from a copy in a file, as soon as that is whole.
  */
 
-#define NGX_HTTP_BINARIZE_NWINDOWS  3
+/* the bytes that make the smallest window of base64 */
+#define NGX_HTTP_BINARIZE_READ_SIZE  (NGX_HTTP_BINARIZE_WINDOW_SIZE / 4 * 3)
 
-/* the windows of slices */
-#define NGX_HTTP_BINARIZE_SLICES    (NGX_HTTP_BINARIZE_NWINDOWS - 1)
-
-
-typedef struct {
-    size_t                       size;
-    ngx_uint_t                   nkeep;
-    ngx_uint_t                   nkept;
-    ngx_queue_t                  kept;      /* the one used last is first */
-} ngx_http_binarize_windows_t;
-
-
-typedef struct {
-    ngx_queue_t                  queue;
-    ngx_http_binarize_windows_t *windows;
-    u_char                      *text;
-
-    /* whose text begins in it and is whole; zone NULL: nobody's */
-    ngx_http_binarize_zone_t    *zone;
-    uint64_t                     generation;
-} ngx_http_binarize_window_t;
+/* slices are made in a turn as long as they are less than this, bytes */
+#define NGX_HTTP_BINARIZE_STREAM_TURN  NGX_HTTP_BINARIZE_SLICE_SIZE
 
 
 struct ngx_http_binarize_stream_s {
     ngx_http_request_t          *request;
-    ngx_http_binarize_result_t  *result;
+    ngx_http_binarize_ctx_t     *ctx;
+    ngx_http_binarize_spool_reader_t  reader;
 
+    ngx_str_t                    head;      /* before the text */
+    ngx_str_t                    tail;
+
+    size_t                       png_size;
     size_t                       left;      /* text not made yet */
-    ngx_uint_t                   piece;     /* of the payload, the next byte */
-    size_t                       offset;
+    size_t                       offset;    /* of the payload, the next byte */
+    ngx_uint_t                   piece;     /* it lies there */
+    size_t                       piece_offset;
+
+    ngx_http_binarize_windows_t *windows;   /* NULL: of the request's pool */
+    ngx_http_binarize_zone_t    *zone;      /* the window's */
+    uint64_t                     generation;
 
     ngx_http_binarize_window_t  *window;    /* NULL: none at the moment */
     u_char                      *text;      /* of the window */
     size_t                       size;
 
-    ngx_buf_t                    bufs[3];   /* document, window, document */
+    ngx_buf_t                    bufs[3];   /* head, window, tail */
     ngx_chain_t                  chain[3];
 
     unsigned                     begun:1;
     unsigned                     made:1;    /* by a request before */
+    unsigned                     undivided:1; /* of several ranges */
 };
 
 
+static ngx_http_binarize_stream_t *ngx_http_binarize_stream_create(
+    ngx_http_request_t *r, ngx_http_binarize_ctx_t *ctx);
+static ngx_int_t ngx_http_binarize_stream_document(
+    ngx_http_binarize_stream_t *stream, ngx_http_binarize_result_t *result);
 static size_t ngx_http_binarize_json_text_size(
     ngx_http_binarize_result_t *result);
 static ngx_int_t ngx_http_binarize_stream_window(
     ngx_http_binarize_stream_t *stream);
-static ngx_http_binarize_window_t *ngx_http_binarize_window_get(
-    ngx_http_binarize_windows_t *windows, ngx_http_binarize_zone_t *zone,
-    uint64_t generation);
 static void ngx_http_binarize_stream_on_cleanup(void *data);
-static void ngx_http_binarize_window_keep(
-    ngx_http_binarize_window_t *window);
-static void ngx_http_binarize_window_drop(
-    ngx_http_binarize_windows_t *windows);
+static void ngx_http_binarize_stream_free_window(
+    ngx_http_binarize_stream_t *stream);
 static ngx_int_t ngx_http_binarize_stream_pump(
     ngx_http_binarize_stream_t *stream, ngx_int_t rc);
+static void ngx_http_binarize_stream_give_back(
+    ngx_http_binarize_stream_t *stream);
+static void ngx_http_binarize_stream_spool(
+    ngx_http_binarize_stream_t *stream);
+static void ngx_http_binarize_stream_on_spool(
+    ngx_http_binarize_spool_reader_t *reader);
+static void ngx_http_binarize_stream_spooled(
+    ngx_http_binarize_stream_t *stream);
 static ngx_uint_t ngx_http_binarize_stream_taken(
+    ngx_http_binarize_stream_t *stream);
+static ngx_chain_t *ngx_http_binarize_stream_rest(
     ngx_http_binarize_stream_t *stream);
 static ngx_chain_t *ngx_http_binarize_stream_next(
     ngx_http_binarize_stream_t *stream);
-static size_t ngx_http_binarize_stream_encode(
+static ssize_t ngx_http_binarize_stream_fill(
     ngx_http_binarize_stream_t *stream);
+static ssize_t ngx_http_binarize_stream_source(
+    ngx_http_binarize_stream_t *stream, size_t size, u_char **data);
 static void ngx_http_binarize_stream_on_write(ngx_http_request_t *r);
 static ngx_int_t ngx_http_binarize_stream_wait(
     ngx_http_binarize_stream_t *stream);
 
 
-/* this worker's, by size */
-static ngx_http_binarize_windows_t
-    ngx_http_binarize_windows[NGX_HTTP_BINARIZE_NWINDOWS] =
-{
-    { 64 * 1024, 16, 0, { NULL, NULL } },
-    { 512 * 1024, 8, 0, { NULL, NULL } },
-    { 256 * 1024, 4, 0, { NULL, NULL } }
-};
+/* what is read of a copy */
+static u_char  ngx_http_binarize_stream_read[NGX_HTTP_BINARIZE_READ_SIZE];
 
 
 off_t
@@ -111,29 +110,20 @@ ngx_http_binarize_json_text_size(ngx_http_binarize_result_t *result)
 
 ngx_int_t
 ngx_http_binarize_stream_send(ngx_http_request_t *r,
-    ngx_http_binarize_result_t *result)
+    ngx_http_binarize_ctx_t *ctx, ngx_uint_t undivided)
 {
-    ngx_int_t                  rc;
-    ngx_pool_cleanup_t        *cln;
-    ngx_http_binarize_ctx_t   *ctx;
+    ngx_int_t                    rc;
     ngx_http_binarize_stream_t  *stream;
 
-    stream = ngx_pcalloc(r->pool, sizeof(*stream));
+    stream = ngx_http_binarize_stream_create(r, ctx);
     if (stream == NULL) {
         return NGX_ERROR;
     }
 
-    stream->request = r;
-    stream->result = result;
-    stream->left = ngx_http_binarize_json_text_size(result);
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
+    if (undivided) {
+        stream->undivided = 1;
+        ngx_http_binarize_stream_spool(stream);
     }
-
-    cln->handler = ngx_http_binarize_stream_on_cleanup;
-    cln->data = stream;
 
     rc = ngx_http_binarize_stream_pump(stream, NGX_OK);
 
@@ -141,7 +131,6 @@ ngx_http_binarize_stream_send(ngx_http_request_t *r,
         return rc;
     }
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_binarize_module);
     ctx->stream = stream;
 
     r->main->count++;
@@ -160,28 +149,49 @@ ngx_http_binarize_stream_send(ngx_http_request_t *r,
 }
 
 
-/* a place for the next text, if there is none */
-
-static ngx_int_t
-ngx_http_binarize_stream_window(ngx_http_binarize_stream_t *stream)
+static ngx_http_binarize_stream_t *
+ngx_http_binarize_stream_create(ngx_http_request_t *r,
+    ngx_http_binarize_ctx_t *ctx)
 {
-    size_t                        size;
-    uint64_t                      generation;
-    ngx_uint_t                    i;
-    ngx_http_request_t           *r;
-    ngx_http_binarize_zone_t     *zone;
-    ngx_http_binarize_window_t   *window;
-    ngx_http_binarize_windows_t  *windows;
+    size_t                       size;
+    ngx_uint_t                   i;
+    ngx_pool_cleanup_t          *cln;
+    ngx_http_binarize_result_t  *result;
+    ngx_http_binarize_stream_t  *stream;
 
-    if (stream->text) {
-        return NGX_OK;
+    stream = ngx_pcalloc(r->pool, sizeof(*stream));
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (stream == NULL || cln == NULL) {
+        return NULL;
     }
 
-    r = stream->request;
+    result = ctx->result;
+
+    stream->request = r;
+    stream->ctx = ctx;
+    stream->png_size = result->png_size;
+    stream->reader.handler = ngx_http_binarize_stream_on_spool;
+
+    cln->handler = ngx_http_binarize_stream_on_cleanup;
+    cln->data = stream;
+
+    if (ctx->format == BINARIZE_FORMAT_PNG) {
+        stream->left = result->png_size;
+        stream->windows = &ngx_http_binarize_windows[0];
+
+        return stream;
+    }
+
+    if (ngx_http_binarize_stream_document(stream, result) != NGX_OK) {
+        return NULL;
+    }
+
+    stream->left = ngx_http_binarize_json_text_size(result);
 
     /* the encoder pads, whether the text has it or not */
 
-    size = binarize_base64_size(stream->result->png_size);
+    size = binarize_base64_size(result->png_size);
 
     if (r != r->main) {
         /* its output waits for its turn, and nobody would ask for more */
@@ -189,89 +199,75 @@ ngx_http_binarize_stream_window(ngx_http_binarize_stream_t *stream)
         stream->size = size;
         stream->text = ngx_pnalloc(r->pool, size);
 
-        return stream->text ? NGX_OK : NGX_ERROR;
+        return stream->text ? stream : NULL;
     }
 
-    for (i = 0; i < NGX_HTTP_BINARIZE_SLICES; i++) {
+    for (i = 0; i < NGX_HTTP_BINARIZE_SLICES && !result->scarce; i++) {
         if (size <= ngx_http_binarize_windows[i].size) {
+            stream->zone = ngx_http_binarize_result_entry(result,
+                                                         &stream->generation);
             break;
         }
     }
 
-    windows = &ngx_http_binarize_windows[i];
-    zone = NULL;
-    generation = 0;
+    stream->windows = &ngx_http_binarize_windows[i];
 
-    if (i < NGX_HTTP_BINARIZE_SLICES) {
-        zone = ngx_http_binarize_result_entry(stream->result, &generation);
-    }
+    return stream;
+}
 
-    window = ngx_http_binarize_window_get(windows, zone, generation);
-    if (window == NULL) {
+
+/* it may be needed when the result is not any more */
+
+static ngx_int_t
+ngx_http_binarize_stream_document(ngx_http_binarize_stream_t *stream,
+    ngx_http_binarize_result_t *result)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(stream->request->pool, result->doc.len);
+    if (p == NULL) {
         return NGX_ERROR;
     }
 
-    stream->made = (zone && window->zone == zone
-                  && window->generation == generation);
+    ngx_memcpy(p, result->doc.data, result->doc.len);
 
-    window->zone = zone;
-    window->generation = generation;
-
-    stream->window = window;
-    stream->text = window->text;
-    stream->size = windows->size;
+    stream->head.data = p;
+    stream->head.len = result->payload_offset;
+    stream->tail.data = p + result->payload_offset;
+    stream->tail.len = result->doc.len - result->payload_offset;
 
     return NGX_OK;
 }
 
 
-/*
- * Preferably one that has the text already, or for a text that nobody will
- * look for again the last one of that kind, otherwise the one least used.
- */
+/* a place for the next text, if there is none */
 
-static ngx_http_binarize_window_t *
-ngx_http_binarize_window_get(ngx_http_binarize_windows_t *windows,
-    ngx_http_binarize_zone_t *zone, uint64_t generation)
+static ngx_int_t
+ngx_http_binarize_stream_window(ngx_http_binarize_stream_t *stream)
 {
-    ngx_queue_t                 *q;
     ngx_http_binarize_window_t  *window;
 
-    if (windows->nkept == 0) {
-        window = ngx_alloc(sizeof(*window), ngx_cycle->log);
-        if (window == NULL) {
-            return NULL;
-        }
-
-        window->text = ngx_alloc(windows->size, ngx_cycle->log);
-        if (window->text == NULL) {
-            ngx_free(window);
-            return NULL;
-        }
-
-        window->windows = windows;
-        window->zone = NULL;
-
-        return window;
+    if (stream->text) {
+        return NGX_OK;
     }
 
-    window = NULL;
-
-    for (q = ngx_queue_head(&windows->kept);
-         q != ngx_queue_sentinel(&windows->kept);
-         q = ngx_queue_next(q))
-    {
-        window = ngx_queue_data(q, ngx_http_binarize_window_t, queue);
-
-        if (window->zone == zone && window->generation == generation) {
-            break;
-        }
+    window = ngx_http_binarize_window_get(stream->windows, stream->zone,
+                                          stream->generation);
+    if (window == NULL) {
+        return NGX_ERROR;
     }
 
-    ngx_queue_remove(&window->queue);
-    windows->nkept--;
+    stream->made = (stream->zone && window->zone == stream->zone
+                    && window->generation == stream->generation);
 
-    return window;
+    window->zone = stream->zone;
+    window->generation = stream->generation;
+
+    stream->window = window;
+    stream->text = window->text;
+    stream->size = stream->windows->size;
+
+    return NGX_OK;
 }
 
 
@@ -280,100 +276,149 @@ ngx_http_binarize_stream_on_cleanup(void *data)
 {
     ngx_http_binarize_stream_t  *stream = data;
 
+    ngx_http_binarize_spool_leave(&stream->reader);
+    ngx_http_binarize_stream_free_window(stream);
+}
+
+
+static void
+ngx_http_binarize_stream_free_window(ngx_http_binarize_stream_t *stream)
+{
     if (stream->window) {
         ngx_http_binarize_window_keep(stream->window);
-    }
-}
 
-
-static void
-ngx_http_binarize_window_keep(ngx_http_binarize_window_t *window)
-{
-    ngx_http_binarize_windows_t  *windows;
-
-    windows = window->windows;
-
-    if (windows->kept.next == NULL) {
-        ngx_queue_init(&windows->kept);
-    }
-
-    ngx_queue_insert_head(&windows->kept, &window->queue);
-
-    if (++windows->nkept > windows->nkeep) {
-        ngx_http_binarize_window_drop(windows);
-    }
-}
-
-
-/* the one least used */
-
-static void
-ngx_http_binarize_window_drop(ngx_http_binarize_windows_t *windows)
-{
-    ngx_http_binarize_window_t  *window;
-
-    window = ngx_queue_data(ngx_queue_last(&windows->kept),
-                            ngx_http_binarize_window_t, queue);
-
-    ngx_queue_remove(&window->queue);
-    windows->nkept--;
-
-    ngx_free(window->text);
-    ngx_free(window);
-}
-
-
-void
-ngx_http_binarize_stream_exit_process(void)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < NGX_HTTP_BINARIZE_NWINDOWS; i++) {
-        while (ngx_http_binarize_windows[i].nkept) {
-            ngx_http_binarize_window_drop(&ngx_http_binarize_windows[i]);
-        }
+        stream->window = NULL;
+        stream->text = NULL;
     }
 }
 
 
 /*
- * Sends the next window if the one before is taken.  stream->left is 0 when
- * the last one was given to the filters.
+ * Sends the next windows, as long as the one before is taken.  stream->left is
+ * 0 when the last one was given to the filters.
  */
 
 static ngx_int_t
 ngx_http_binarize_stream_pump(ngx_http_binarize_stream_t *stream, ngx_int_t rc)
 {
-    ngx_http_request_t  *r;
+    size_t                    turn;
+    ngx_chain_t              *out;
+    ngx_http_binarize_ctx_t  *ctx;
 
-    if (!ngx_http_binarize_stream_taken(stream)) {
-        return rc;
-    }
+    ctx = stream->ctx;
+    turn = 0;
 
-    r = stream->request;
+    while (ngx_http_binarize_stream_taken(stream)) {
 
-    if (ngx_http_binarize_stream_window(stream) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_output_filter(r, ngx_http_binarize_stream_next(stream));
-
-    if (rc != NGX_ERROR
-        && stream->left
-        && ngx_http_binarize_stream_taken(stream))
-    {
-        if (stream->window) {
-            ngx_http_binarize_window_keep(stream->window);
-
-            stream->window = NULL;
-            stream->text = NULL;
+        if (stream->undivided && stream->reader.result) {
+            return rc;
         }
 
-        /* others have their turn before the next one */
-        ngx_post_event(r->connection->write, &ngx_posted_next_events);
+        if (turn >= NGX_HTTP_BINARIZE_STREAM_TURN) {
+            /* others have their turn before the next one */
+            ngx_post_event(stream->request->connection->write,
+                           &ngx_posted_next_events);
+            return rc;
+        }
+
+        if (stream->undivided
+            || (ctx->format == BINARIZE_FORMAT_PNG
+                && ngx_http_binarize_spool_file(&stream->reader)))
+        {
+            out = ngx_http_binarize_stream_rest(stream);
+
+        } else {
+            out = ngx_http_binarize_stream_next(stream);
+        }
+
+        rc = out ? ngx_http_output_filter(stream->request, out) : NGX_ERROR;
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (stream->left == 0) {
+            if (!stream->undivided) {
+                ngx_http_binarize_stream_give_back(stream);
+            }
+
+            return rc;
+        }
+
+        turn += stream->size;
+
+        if (ngx_http_binarize_stream_taken(stream)) {
+            ngx_http_binarize_stream_free_window(stream);
+        }
+    }
+
+    if (ctx->result && ctx->result->scarce) {
+        ngx_http_binarize_stream_spool(stream);
     }
 
     return rc;
+}
+
+
+/* nothing of the result is needed any more */
+
+static void
+ngx_http_binarize_stream_give_back(ngx_http_binarize_stream_t *stream)
+{
+    if (stream->reader.result) {
+        ngx_http_binarize_spool_leave(&stream->reader);
+    }
+
+    ngx_http_binarize_answer_give_back(stream->ctx);
+}
+
+
+static void
+ngx_http_binarize_stream_spool(ngx_http_binarize_stream_t *stream)
+{
+    ngx_int_t                  rc;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (stream->reader.spool) {
+        return;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(stream->request, ngx_http_core_module);
+
+    rc = ngx_http_binarize_spool_join(&stream->reader, stream->ctx->result,
+                                      clcf->client_body_temp_path);
+    if (rc != NGX_AGAIN) {
+        ngx_http_binarize_stream_spooled(stream);
+    }
+}
+
+
+static void
+ngx_http_binarize_stream_on_spool(ngx_http_binarize_spool_reader_t *reader)
+{
+    ngx_http_binarize_stream_t  *stream;
+
+    stream = ngx_queue_data(reader, ngx_http_binarize_stream_t, reader);
+
+    ngx_http_binarize_stream_spooled(stream);
+
+    if (stream->undivided) {
+        ngx_post_event(stream->request->connection->write,
+                       &ngx_posted_next_events);
+    }
+}
+
+
+static void
+ngx_http_binarize_stream_spooled(ngx_http_binarize_stream_t *stream)
+{
+    if (ngx_http_binarize_spool_file(&stream->reader)) {
+        ngx_http_binarize_answer_give_back(stream->ctx);
+
+    } else {
+        /* it has to stay, scarce or not */
+        stream->ctx->result->scarce = 0;
+    }
 }
 
 
@@ -388,27 +433,81 @@ ngx_http_binarize_stream_taken(ngx_http_binarize_stream_t *stream)
 }
 
 
+/* all that is left of a PNG, from its copy, or if there is none from memory */
+
+static ngx_chain_t *
+ngx_http_binarize_stream_rest(ngx_http_binarize_stream_t *stream)
+{
+    ngx_buf_t           *b;
+    ngx_file_t          *file, *copy;
+    ngx_http_request_t  *r;
+
+    r = stream->request;
+
+    stream->left = 0;
+
+    ngx_http_binarize_stream_free_window(stream);
+
+    copy = ngx_http_binarize_spool_file(&stream->reader);
+    if (copy == NULL) {
+        return ngx_http_binarize_body_png(r, stream->ctx->result);
+    }
+
+    /* what nginx leaves in it is the request's */
+
+    file = ngx_palloc(r->pool, sizeof(ngx_file_t));
+    if (file == NULL) {
+        return NULL;
+    }
+
+    *file = *copy;
+    file->log = r->connection->log;
+
+    b = &stream->bufs[1];
+
+    ngx_memzero(b, sizeof(ngx_buf_t));
+
+    b->in_file = 1;
+    b->file = file;
+    b->file_pos = stream->offset;
+    b->file_last = stream->png_size;
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    stream->chain[1].buf = b;
+    stream->chain[1].next = NULL;
+
+    return &stream->chain[1];
+}
+
+
 static ngx_chain_t *
 ngx_http_binarize_stream_next(ngx_http_binarize_stream_t *stream)
 {
-    size_t                       size;
-    ngx_buf_t                   *b;
-    ngx_uint_t                   i, first, last;
-    ngx_http_binarize_result_t  *result;
+    ssize_t      size;
+    ngx_buf_t   *b;
+    ngx_uint_t   i, first, last;
 
-    result = stream->result;
+    if (ngx_http_binarize_stream_window(stream) != NGX_OK) {
+        return NULL;
+    }
 
-    first = stream->begun ? 1 : 0;
+    size = ngx_http_binarize_stream_fill(stream);
+    if (size == NGX_ERROR) {
+        return NULL;
+    }
+
+    first = (stream->begun || stream->head.len == 0) ? 1 : 0;
     last = 1;
 
     b = stream->bufs;
 
     ngx_memzero(b, sizeof(stream->bufs));
 
-    b[0].start = result->doc.data;
-    b[0].end = result->doc.data + result->payload_offset;
-
-    size = ngx_http_binarize_stream_encode(stream);
+    if (first == 0) {
+        b[0].start = stream->head.data;
+        b[0].end = stream->head.data + stream->head.len;
+    }
 
     b[1].start = stream->text;
     b[1].end = stream->text + size;
@@ -416,14 +515,14 @@ ngx_http_binarize_stream_next(ngx_http_binarize_stream_t *stream)
     stream->left -= size;
     stream->begun = 1;
 
-    if (stream->left == 0) {
+    if (stream->left == 0 && stream->tail.len) {
         last = 2;
 
-        b[2].start = b[0].end;
-        b[2].end = result->doc.data + result->doc.len;
+        b[2].start = stream->tail.data;
+        b[2].end = stream->tail.data + stream->tail.len;
     }
 
-    for (i = 0; i <= last; i++) {
+    for (i = first; i <= last; i++) {
         b[i].pos = b[i].start;
         b[i].last = b[i].end;
         b[i].memory = 1;
@@ -432,14 +531,9 @@ ngx_http_binarize_stream_next(ngx_http_binarize_stream_t *stream)
         stream->chain[i].next = (i < last) ? &stream->chain[i + 1] : NULL;
     }
 
-    if (first) {
-        /* was sent with the first window */
-        b[0].pos = b[0].last;
-    }
-
-    if (last == 2) {
-        b[2].last_buf = (stream->request == stream->request->main) ? 1 : 0;
-        b[2].last_in_chain = 1;
+    if (stream->left == 0) {
+        b[last].last_buf = (stream->request == stream->request->main) ? 1 : 0;
+        b[last].last_in_chain = 1;
 
     } else {
         /* nothing small stays behind, or the window could not be used again */
@@ -451,35 +545,41 @@ ngx_http_binarize_stream_next(ngx_http_binarize_stream_t *stream)
 
 
 /*
- * Fills the window with the next text and returns its size.  A group of three
- * bytes may lie across two pieces.
+ * Fills the window with the next text and returns its size, or NGX_ERROR.  A
+ * group of three bytes may lie across two pieces.
  */
 
-static size_t
-ngx_http_binarize_stream_encode(ngx_http_binarize_stream_t *stream)
+static ssize_t
+ngx_http_binarize_stream_fill(ngx_http_binarize_stream_t *stream)
 {
-    size_t            n, left, nheld;
-    u_char            held[3], *text;
-    const u_char     *p;
-    binarize_span_t  *piece;
+    size_t      left, nheld;
+    u_char      held[3], *p, *text;
+    ssize_t     n;
+    ngx_uint_t  png;
 
     if (stream->made) {
         return stream->left;
     }
 
+    png = (stream->ctx->format == BINARIZE_FORMAT_PNG);
+
     nheld = 0;
     text = stream->text;
 
-    left = stream->size / 4 * 3;
+    left = png ? stream->size : stream->size / 4 * 3;
 
-    while (left && stream->piece < stream->result->npieces) {
-        piece = &stream->result->png[stream->piece];
+    while (left && stream->offset < stream->png_size) {
 
-        p = (const u_char *) piece->data + stream->offset;
-        n = ngx_min(piece->size - stream->offset, left);
+        n = ngx_http_binarize_stream_source(stream, left, &p);
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
 
-        if (nheld || n < 3) {
-            n = ngx_min(n, 3 - nheld);
+        if (png) {
+            text = ngx_cpymem(text, p, n);
+
+        } else if (nheld || n < 3) {
+            n = ngx_min((size_t) n, 3 - nheld);
             ngx_memcpy(held + nheld, p, n);
             nheld += n;
 
@@ -495,11 +595,6 @@ ngx_http_binarize_stream_encode(ngx_http_binarize_stream_t *stream)
 
         left -= n;
         stream->offset += n;
-
-        if (stream->offset == piece->size) {
-            stream->piece++;
-            stream->offset = 0;
-        }
     }
 
     text += binarize_base64_encode(text, held, nheld);
@@ -507,6 +602,46 @@ ngx_http_binarize_stream_encode(ngx_http_binarize_stream_t *stream)
     /* without the padding, if the cloud's text had none */
 
     return ngx_min((size_t) (text - stream->text), stream->left);
+}
+
+
+/* the next bytes of the PNG, at most size of those there are, or NGX_ERROR */
+
+static ssize_t
+ngx_http_binarize_stream_source(ngx_http_binarize_stream_t *stream,
+    size_t size, u_char **data)
+{
+    size_t            skip;
+    ngx_file_t       *file;
+    binarize_span_t  *piece;
+
+    file = ngx_http_binarize_spool_file(&stream->reader);
+
+    if (file) {
+        size = ngx_min(size, stream->png_size - stream->offset);
+        size = ngx_min(size, NGX_HTTP_BINARIZE_READ_SIZE);
+
+        *data = ngx_http_binarize_stream_read;
+
+        return (ngx_read_file(file, *data, size, stream->offset)
+                == (ssize_t) size)
+               ? (ssize_t) size : NGX_ERROR;
+    }
+
+    piece = &stream->ctx->result->png[stream->piece];
+    skip = stream->offset - stream->piece_offset;
+
+    if (skip == piece->size) {
+        stream->piece++;
+        stream->piece_offset = stream->offset;
+
+        piece++;
+        skip = 0;
+    }
+
+    *data = (u_char *) piece->data + skip;
+
+    return ngx_min(piece->size - skip, size);
 }
 
 
