@@ -33,6 +33,9 @@ my $library = compile('starve.c', '-shared', '-fPIC');
 $ENV{STARVE_FILE} = $control;
 $ENV{LD_PRELOAD} = $Test::Nginx::Util::ld_preload = $library;
 
+# it sends no more than the client reads
+$ENV{TEST_NGINX_PORT2} = $port + 2;
+
 our $http = <<'CONFIG';
     binarize_credentials $TEST_NGINX_CREDENTIALS;
     binarize_zone main:16m;
@@ -58,6 +61,13 @@ our $config = <<'CONFIG';
     location = /json { binarize_status json; }
     location = /html { binarize_status html; }
     location = /prometheus { binarize_status prometheus; }
+CONFIG
+
+$http .= <<"CONFIG";
+    server {
+        listen 127.0.0.1:\$TEST_NGINX_PORT2 sndbuf=16k;
+$config
+    }
 CONFIG
 
 sub arm {
@@ -217,6 +227,36 @@ for my $count (@main::counts) {
 }
 
 is(fetches($id), 1, 'no call for what is kept');
+zone_is_clean();
+
+
+=== read slowly while memory is scarce
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+my @ids = map { task(size => $_) } 3_900_000, 1_000_000;
+
+get("/b/$_") for @ids;
+
+# it holds all that may be, as long as it does not read
+my @slowly = (-port => $port + 2, -rcvbuf => 4096);
+my $holder = begin("/b/$ids[0]", @slowly);
+
+until_true { zone_status()->{l1_pinned_entries} };
+
+for my $count (@main::counts) {
+    for (['png'], ['json'], ['png', Range => 'bytes=0-9,100-900000']) {
+        my ($form, @range) = @$_;
+        my $uri = "/b/$ids[1].$form";
+
+        main::starved("slow $form @range", $count, sub { () },
+            sub { get($uri, @slowly, @range) },
+            sub { main::served($uri, $ids[1]) });
+    }
+}
+
+is(zone_status()->{l1_pinned_entries}, 1, 'it was scarce all the time');
+$holder->leave();
 zone_is_clean();
 
 
