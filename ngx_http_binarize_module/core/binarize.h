@@ -20,6 +20,7 @@
 #define BINARIZE_FULL     -3    /* wants more room for the output */
 #define BINARIZE_GROW     -4    /* wants a larger envelope buffer */
 #define BINARIZE_DECLINED -5    /* well formed, but not ours or not there */
+#define BINARIZE_EXISTS   -6    /* what is there is not to be replaced by it */
 
 
 typedef struct {

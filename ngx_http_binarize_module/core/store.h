@@ -356,8 +356,9 @@ void binarize_store_abort(binarize_store_t *store,
 
 /*
  * All of the above for an entry without a payload, in one locked call that
- * copies doc (NULL and 0: none).  *entry (may be NULL) is set on
- * BINARIZE_OK.  Returns as binarize_store_reserve().
+ * copies doc (NULL and 0: none).  Returns as binarize_store_reserve(), or
+ * BINARIZE_EXISTS: a result that has not expired is replaced by a result only.
+ * *entry (may be NULL) is the new one, or that result.
  */
 int binarize_store_put(binarize_store_t *store,
     const unsigned char key[BINARIZE_STORE_KEY_SIZE],

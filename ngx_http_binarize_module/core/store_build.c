@@ -478,6 +478,19 @@ binarize_store_put(binarize_store_t *store,
         return BINARIZE_ERROR;
     }
 
+    e = binarize_store_peek(store, key);
+
+    if (e && e->kind == BINARIZE_STORE_RESULT
+        && kind != BINARIZE_STORE_RESULT
+        && !binarize_store_expired(e, now_ms))
+    {
+        if (entry) {
+            *entry = e;
+        }
+
+        return BINARIZE_EXISTS;
+    }
+
     nblocks = 0;
 
     if (doc_size > BINARIZE_STORE_DOC_SIZE) {

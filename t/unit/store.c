@@ -281,6 +281,53 @@ test_replaced_while_pinned(void **state)
 
 
 static void
+test_result_stays(void **state)
+{
+    fixture_t                f;
+    unsigned                 kind;
+    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
+    binarize_store_meta_t    meta;
+    binarize_store_entry_t  *result, *entry;
+
+    (void) state;
+
+    fixture_init(&f, 1 << 20);
+    key_of(1, key);
+
+    memset(&meta, 0, sizeof(meta));
+    meta.expires_ms = 100;
+    meta.forget_ms = 200;
+
+    assert_int_equal(binarize_store_put(f.store, key, BINARIZE_STORE_RESULT,
+                                        NULL, 0, &meta, 1, 50, &result),
+                     BINARIZE_OK);
+
+    for (kind = BINARIZE_STORE_NEGATIVE; kind < BINARIZE_STORE_NKINDS; kind++) {
+        assert_int_equal(binarize_store_put(f.store, key, kind, NULL, 0, &meta,
+                                            2, 99, &entry),
+                         BINARIZE_EXISTS);
+        assert_ptr_equal(entry, result);
+        assert_int_equal(binarize_store_put(f.store, key, kind, NULL, 0, &meta,
+                                            2, 99, NULL),
+                         BINARIZE_EXISTS);
+    }
+
+    assert_ptr_equal(lookup(&f, 1, 99), result);
+
+    /* by another one, or when it has expired */
+
+    assert_int_equal(binarize_store_put(f.store, key, BINARIZE_STORE_RESULT,
+                                        NULL, 0, &meta, 1, 99, &result),
+                     BINARIZE_OK);
+    assert_int_equal(binarize_store_put(f.store, key, BINARIZE_STORE_PENDING,
+                                        NULL, 0, &meta, 2, 100, &entry),
+                     BINARIZE_OK);
+
+    fixture_done(&f);
+}
+
+
+static void
 test_all_pinned(void **state)
 {
     unsigned                 i;
@@ -1158,6 +1205,7 @@ main(void)
         cmocka_unit_test(test_put_and_get),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_replaced_while_pinned),
+        cmocka_unit_test(test_result_stays),
         cmocka_unit_test(test_all_pinned),
         cmocka_unit_test(test_scarce),
         cmocka_unit_test(test_release_slot),

@@ -680,7 +680,16 @@ model_put(model_t *model)
 
     free(doc);
 
-    if (rc == BINARIZE_OK) {
+    /* a result is replaced by a result only */
+
+    model_assert((rc == BINARIZE_EXISTS)
+                 == (old && old->kind == BINARIZE_STORE_RESULT
+                     && model->now_ms < old->expires_ms));
+
+    if (rc == BINARIZE_EXISTS) {
+        model_assert(object->entry == old->entry);
+
+    } else if (rc == BINARIZE_OK) {
         object->state = BINARIZE_STORE_LIVE;
         object->ref = model_ref(model->store, object->entry);
 
