@@ -120,7 +120,7 @@ ngx_http_binarize_call_stop(ngx_http_binarize_call_t *call)
         return;
     }
 
-    call->stopped = 1;
+    call->end = BINARIZE_END_STOPPED;
 
     ngx_log_error(NGX_LOG_NOTICE, &call->job->log, 0,
                   "call is given up: worker_shutdown_timeout has passed");
@@ -362,25 +362,16 @@ ngx_http_binarize_call_on_job_end(void *data)
         call->status = 0;
     }
 
-    if (call->problem != BINARIZE_PROBLEM_NONE) {
-        goto done;
+    if (call->end != BINARIZE_END_STOPPED) {
+        call->end = (rc == NGX_OK) ? BINARIZE_END_WHOLE
+                    : (rc == NGX_HTTP_GATEWAY_TIME_OUT) ? BINARIZE_END_TIMEOUT
+                    : (rc == NGX_HTTP_BAD_GATEWAY
+                       || (rc == NGX_ERROR && call->head_done))
+                      ? BINARIZE_END_BROKEN : BINARIZE_END_FAILED;
     }
 
-    if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
-        call->problem = BINARIZE_PROBLEM_TIMEOUT;
-
-    } else if (call->status == 0) {
-        call->problem = (rc == NGX_HTTP_BAD_GATEWAY)
-                        ? BINARIZE_PROBLEM_UNREACHABLE
-                        : BINARIZE_PROBLEM_INTERNAL;
-
-    } else if (call->status == NGX_HTTP_OK && rc != NGX_OK) {
-        call->problem = (rc == NGX_HTTP_BAD_GATEWAY || rc == NGX_ERROR)
-                        ? BINARIZE_PROBLEM_TRUNCATED
-                        : BINARIZE_PROBLEM_INTERNAL;
-    }
-
-done:
+    call->problem = binarize_outcome_problem(call->end, call->problem,
+                                             call->status);
 
     call->done(call);
 }

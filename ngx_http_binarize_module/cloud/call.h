@@ -5,6 +5,7 @@
 
 #include "cloud/job.h"
 #include "cloud/peer.h"
+#include "core/outcome.h"
 
 
 /*
@@ -50,11 +51,11 @@ struct ngx_http_binarize_call_s {
     void                           *data;
 
     /*
-     * The answer.  problem is _OK if a head and, with status 200, a whole
-     * body arrived, else _TIMEOUT, _UNREACHABLE, _BAD_RESPONSE, _TRUNCATED
-     * or _INTERNAL, or what body() has set.
+     * The answer.  Until done() problem is what body() and whole() have set,
+     * or what was seen of the head; then binarize_outcome_problem() of it.
      */
-    binarize_problem_e     problem;
+    binarize_end_e                  end;
+    binarize_problem_e              problem;
     ngx_uint_t                      status;       /* 0: no head */
     time_t                          retry_after_s; /* -1: none */
     const char                     *reason;       /* for the log */
@@ -80,7 +81,6 @@ struct ngx_http_binarize_call_s {
     unsigned                        close:1;
     unsigned                        extra:1;      /* bytes behind the end */
     unsigned                        encoded:1;
-    unsigned                        stopped:1;    /* see below */
 
     ngx_queue_t                     queue;        /* of this worker's */
 };
@@ -104,7 +104,7 @@ ngx_int_t ngx_http_binarize_call_start(ngx_http_binarize_call_t *call);
 
 /*
  * Ends all calls of this worker, as if the cloud were too slow, but with
- * "stopped" set: it is not the cloud's fault.
+ * BINARIZE_END_STOPPED: it is not the cloud's fault.
  */
 void ngx_http_binarize_call_stop_all(void);
 

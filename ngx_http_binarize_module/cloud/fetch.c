@@ -33,8 +33,6 @@ static ngx_int_t ngx_http_binarize_fetch_grow(
 static ngx_int_t ngx_http_binarize_fetch_on_whole(
     ngx_http_binarize_call_t *call);
 static void ngx_http_binarize_fetch_on_done(ngx_http_binarize_call_t *call);
-static void ngx_http_binarize_fetch_judge_status(
-    ngx_http_binarize_fetch_t *fetch);
 
 
 ngx_http_binarize_fetch_t *
@@ -511,19 +509,17 @@ ngx_http_binarize_fetch_on_done(ngx_http_binarize_call_t *call)
 
     fetch = call->data;
 
+    fetch->end = call->end;
     fetch->problem = call->problem;
     fetch->status = call->status;
     fetch->reason = call->reason;
     fetch->retry_after_s = call->retry_after_s;
     fetch->tries = call->tries;
     fetch->tries_left = call->tries_left;
-    fetch->stopped = call->stopped;
 
-    if (fetch->status && fetch->status != NGX_HTTP_OK) {
-        ngx_http_binarize_fetch_judge_status(fetch);
-    }
-
-    if (fetch->problem != BINARIZE_PROBLEM_NONE && !fetch->stopped) {
+    if (fetch->problem != BINARIZE_PROBLEM_NONE
+        && fetch->end != BINARIZE_END_STOPPED)
+    {
         ngx_log_error(NGX_LOG_ERR, &call->job->log, 0,
                       "cloud gave no document: %s, status %ui%s%s",
                       binarize_problem_name(fetch->problem),
@@ -540,24 +536,4 @@ ngx_http_binarize_fetch_on_done(ngx_http_binarize_call_t *call)
     }
 
     fetch->done(fetch);
-}
-
-
-static void
-ngx_http_binarize_fetch_judge_status(ngx_http_binarize_fetch_t *fetch)
-{
-    switch (fetch->status) {
-
-    case NGX_HTTP_UNAUTHORIZED:
-        fetch->problem = BINARIZE_PROBLEM_UNAUTHORIZED;
-        break;
-
-    case NGX_HTTP_TOO_MANY_REQUESTS:
-    case NGX_HTTP_SERVICE_UNAVAILABLE:
-        fetch->problem = BINARIZE_PROBLEM_BUSY;
-        break;
-
-    default:
-        fetch->problem = BINARIZE_PROBLEM_BAD_STATUS;
-    }
 }

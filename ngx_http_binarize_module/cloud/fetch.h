@@ -51,17 +51,17 @@ struct ngx_http_binarize_fetch_s {
     void                           *data;
 
     /*
-     * The outcome: problem is _OK and document->envelope holds what the
+     * The outcome: problem is _NONE and document->envelope holds what the
      * document means, or problem says what is wrong; status is the cloud's
      * (0: none), reason a static text for people.
      */
-    binarize_problem_e     problem;
+    binarize_end_e                  end;
+    binarize_problem_e              problem;
     ngx_uint_t                      status;
     const char                     *reason;
     time_t                          retry_after_s; /* -1: none */
     ngx_uint_t                      tries;
     ngx_uint_t                      tries_left;
-    ngx_uint_t                      stopped;     /* see call.h */
     ngx_http_binarize_document_t   *document;    /* NULL: no body */
 
     ngx_str_t                       doc;         /* until done() returns */

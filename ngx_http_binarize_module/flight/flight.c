@@ -258,7 +258,7 @@ ngx_http_binarize_flight_post(ngx_http_binarize_flight_t *flight,
 void
 ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
 {
-    ngx_uint_t                   follow;
+    ngx_uint_t                   follow, waited;
     binarize_store_entry_t      *entry;
     ngx_http_binarize_zone_t    *zone;
     ngx_http_binarize_result_t  *result;
@@ -275,9 +275,13 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
     flight->sleeping = 0;
     flight->queued = 0;
 
-    if (ngx_queue_empty(&flight->waiters)) {
+    /* also for a turn, or a token */
+
+    waited = flight->leading || ngx_http_binarize_flight_waited(flight);
+
+    if (ngx_http_binarize_flight_unwanted(flight)) {
         /* all have left; a call saved */
-        ngx_http_binarize_flight_land(flight, NULL);
+        ngx_http_binarize_lead_give_up(flight);
         return;
     }
 
@@ -286,7 +290,7 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
     entry = binarize_store_lookup(zone->store, flight->key, ngx_current_msec);
 
     if (entry && entry->kind == BINARIZE_STORE_RESULT
-        && !flight->conf->l1 && !ngx_http_binarize_flight_waited(flight))
+        && !flight->conf->l1 && !waited)
     {
         /* left for those who waited */
         entry = NULL;
@@ -302,19 +306,16 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
     ngx_http_binarize_zone_unlock(zone);
 
     if (result) {
-        result->source = ngx_http_binarize_flight_source(flight,
-                                        ngx_http_binarize_result_hit(result));
+        result->source = waited ? BINARIZE_SOURCE_COLLAPSED
+                                : ngx_http_binarize_result_hit(result);
 
-        if (ngx_http_binarize_flight_goes_on(flight, result)) {
-            ngx_http_binarize_flight_land_pending(flight, result);
-            return;
-        }
-
+        ngx_http_binarize_flight_release(flight);
         ngx_http_binarize_flight_land(flight, result);
         return;
     }
 
     if (entry) {
+        ngx_http_binarize_flight_release(flight);
         ngx_http_binarize_flight_land(flight,
             ngx_http_binarize_result_of_problem(BINARIZE_PROBLEM_INTERNAL,
                                                 NULL));
@@ -322,11 +323,16 @@ ngx_http_binarize_flight_look(ngx_http_binarize_flight_t *flight)
     }
 
     if (follow) {
+        ngx_http_binarize_flight_release(flight);
+        ngx_http_binarize_flight_rest(flight);
         ngx_http_binarize_flight_follow(flight);
         return;
     }
 
-    ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_LED);
+    if (!flight->leading) {
+        ngx_http_binarize_metric_inc(zone, NGX_HTTP_BINARIZE_M_LED);
+    }
+
     ngx_http_binarize_lead(flight);
 }
 
@@ -371,6 +377,10 @@ ngx_http_binarize_flight_claim_locked(ngx_http_binarize_flight_t *flight,
         if (sf[i].leader
             && ngx_memcmp(sf[i].key, flight->key, sizeof(sf[i].key)) == 0)
         {
+            if (flight->shm == &sf[i] && sf[i].leader == ngx_pid) {
+                return &sf[i];
+            }
+
             if (ngx_http_binarize_flight_alive_locked(&sf[i])) {
                 sf[i].waiters |= 1ULL << (ngx_process_slot % 64);
                 sf[i].patience_ms = ngx_max(sf[i].patience_ms,
@@ -524,6 +534,12 @@ ngx_http_binarize_flight_renew(ngx_http_binarize_flight_t *flight)
     if (flight->lease) {
         ngx_http_binarize_l2_lease_extend(flight->lease,
                                           NGX_HTTP_BINARIZE_LEASE_MS);
+
+        /* one that may have ended meanwhile is not sure any more */
+
+        if (ngx_current_msec < flight->held_ms) {
+            flight->held_ms = ngx_current_msec + NGX_HTTP_BINARIZE_LEASE_MS;
+        }
     }
 
     flight->renew.handler = ngx_http_binarize_flight_on_renew;

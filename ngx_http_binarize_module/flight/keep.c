@@ -2,9 +2,6 @@
 #include "flight/private.h"
 
 
-/* failures that may pass at any time are remembered so long at most */
-#define NGX_HTTP_BINARIZE_FAILURE_MS      1000
-
 /* how long followers find a result where L1 is off */
 #define NGX_HTTP_BINARIZE_LANDING_MS      2000
 
@@ -32,13 +29,9 @@ static ngx_int_t ngx_http_binarize_keep_copied(ngx_http_binarize_copy_t *copy);
 static ngx_uint_t ngx_http_binarize_keep_polled(
     ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_keep_on_sent(void *data);
-static ngx_msec_t ngx_http_binarize_keep_ms(
+static int ngx_http_binarize_keep_state_locked(
     ngx_http_binarize_flight_t *flight, ngx_http_binarize_result_t *result,
-    binarize_store_kind_e kind, uint32_t repeat);
-static uint32_t ngx_http_binarize_keep_repeat(binarize_store_entry_t *old,
-    binarize_store_kind_e kind, binarize_store_meta_t *meta);
-static ngx_uint_t ngx_http_binarize_keep_passing(
-    binarize_problem_e problem);
+    ngx_uint_t remember, ngx_http_binarize_result_t **there);
 
 
 /*
@@ -322,183 +315,82 @@ ngx_http_binarize_keep_on_sent(void *data)
 }
 
 
-/*
- * Leaves in the zone that there is no result, or none yet: until then nobody
- * asks the cloud again.
- */
-
-void
-ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_result_t *result, binarize_store_kind_e kind,
-    time_t retry_after_s)
-{
-    uint32_t                   repeat;
-    ngx_msec_t                 ms;
-    binarize_store_meta_t      meta;
-    binarize_store_entry_t    *old;
-    ngx_http_binarize_zone_t  *zone;
-
-    zone = flight->zone;
-
-    ngx_http_binarize_result_meta(result, &meta);
-
-    ngx_http_binarize_zone_lock(zone);
-
-    old = binarize_store_peek(zone->store, flight->key);
-    repeat = old ? ngx_http_binarize_keep_repeat(old, kind, &meta) : 0;
-
-    ngx_http_binarize_zone_unlock(zone);
-
-    ms = ngx_http_binarize_keep_ms(flight, result, kind, repeat);
-
-    if (retry_after_s > 0) {
-        ms = (ngx_msec_t) retry_after_s * 1000;
-    }
-
-    if (ms == 0) {
-        return;
-    }
-
-    result->expires_ms = ngx_current_msec + ms;
-
-    ngx_http_binarize_keep_state(flight, result, repeat);
-
-    if (flight->conf->redis
-        && (retry_after_s > 0
-            || !ngx_http_binarize_keep_passing(result->problem)))
-    {
-        ngx_http_binarize_nodes_publish_state(flight, result, ms, repeat);
-    }
-}
-
-
-/*
- * How often it was the answer before.  A failure that may pass has no pace of
- * its own: it keeps how often the task was pending before it, so that polls
- * go on where they were.
- */
-
-static uint32_t
-ngx_http_binarize_keep_repeat(binarize_store_entry_t *old,
-    binarize_store_kind_e kind, binarize_store_meta_t *meta)
-{
-    ngx_uint_t  passed;
-
-    passed = ngx_http_binarize_keep_passing(
-                              ngx_http_binarize_flags_problem(old->meta.flags));
-
-    if (ngx_http_binarize_keep_passing(
-                                ngx_http_binarize_flags_problem(meta->flags)))
-    {
-        if (old->kind == BINARIZE_STORE_PENDING) {
-            return old->meta.repeat + 1;
-        }
-
-        return passed ? old->meta.repeat : 0;
-    }
-
-    if (kind == BINARIZE_STORE_PENDING && passed) {
-        return old->meta.repeat;
-    }
-
-    return (old->kind == kind && old->meta.outcome == meta->outcome
-            && old->meta.flags == meta->flags)
-           ? old->meta.repeat + 1 : 0;
-}
-
-
-void
+ngx_http_binarize_result_t *
 ngx_http_binarize_keep_state(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_result_t *result, uint32_t repeat)
+    ngx_http_binarize_result_t *result, ngx_uint_t remember)
 {
-    int                        rc;
-    binarize_store_meta_t      meta;
-    binarize_store_kind_e      kind;
-    ngx_http_binarize_zone_t  *zone;
+    int                          rc;
+    ngx_http_binarize_zone_t    *zone;
+    ngx_http_binarize_result_t  *there;
 
     zone = flight->zone;
-
-    kind = (result->problem == BINARIZE_PROBLEM_NONE
-            && result->outcome == BINARIZE_PENDING)
-           ? BINARIZE_STORE_PENDING : BINARIZE_STORE_NEGATIVE;
-
-    ngx_http_binarize_result_meta(result, &meta);
-
-    /* how often it was the answer is known for longer than the answer */
-
-    meta.repeat = repeat;
-    meta.forget_ms = meta.expires_ms + (meta.expires_ms - ngx_current_msec)
-                     + ngx_max(flight->conf->negative_max_ms,
-                               flight->conf->poll_max_ms);
+    there = NULL;
 
     ngx_http_binarize_store_retry(zone, rc,
-        binarize_store_put(zone->store, flight->key, kind, result->doc.data,
-                           result->doc.len, &meta, ngx_process_slot,
-                           ngx_current_msec, NULL));
+        ngx_http_binarize_keep_state_locked(flight, result, remember, &there));
 
-    if (rc != BINARIZE_OK) {
+    if (there) {
+        there->source = BINARIZE_SOURCE_COLLAPSED;
+        ngx_http_binarize_result_release(result);
+
+        return there;
+    }
+
+    if (rc != BINARIZE_OK && rc != BINARIZE_EXISTS) {
         ngx_log_error(NGX_LOG_WARN, flight->log, 0,
                       "binarize zone \"%V\" has no room to remember \"%*s\"",
                       &zone->shm_zone->shm.name,
                       (size_t) BINARIZE_GUID_SIZE, flight->guid);
     }
 
-    result->kept = (kind == BINARIZE_STORE_NEGATIVE && rc == BINARIZE_OK
-                    && result->problem == BINARIZE_PROBLEM_NONE);
+    result->kept = (rc == BINARIZE_OK && remember
+                    && result->problem == BINARIZE_PROBLEM_NONE
+                    && result->outcome != BINARIZE_PENDING);
+
+    return result;
 }
 
 
-static ngx_msec_t
-ngx_http_binarize_keep_ms(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_result_t *result, binarize_store_kind_e kind,
-    uint32_t repeat)
+/* *there becomes the result that is there, unless there is no memory */
+
+static int
+ngx_http_binarize_keep_state_locked(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result, ngx_uint_t remember,
+    ngx_http_binarize_result_t **there)
 {
-    ngx_msec_t                     ms, max;
-    ngx_http_binarize_flight_conf_t  *conf;
+    int                      rc;
+    binarize_store_kind_e    kind;
+    binarize_store_meta_t    meta;
+    binarize_store_entry_t  *entry;
 
-    conf = flight->conf;
+    if (remember) {
+        kind = (result->problem == BINARIZE_PROBLEM_NONE
+                && result->outcome == BINARIZE_PENDING)
+               ? BINARIZE_STORE_PENDING : BINARIZE_STORE_NEGATIVE;
 
-    if (ngx_http_binarize_keep_passing(result->problem)) {
-        return ngx_min(conf->negative_ms, NGX_HTTP_BINARIZE_FAILURE_MS);
-    }
+        ngx_http_binarize_result_meta(result, &meta);
 
-    if (kind == BINARIZE_STORE_PENDING) {
-        ms = conf->poll_ms;
-        max = conf->poll_max_ms;
+        /* how often it was the answer is known for longer than the answer */
+
+        meta.forget_ms = meta.expires_ms + (meta.expires_ms - ngx_current_msec)
+                         + ngx_max(flight->conf->negative_max_ms,
+                                   flight->conf->poll_max_ms);
+
+        rc = binarize_store_put(flight->zone->store, flight->key, kind,
+                                result->doc.data, result->doc.len, &meta,
+                                ngx_process_slot, ngx_current_msec, &entry);
 
     } else {
-        ms = conf->negative_ms;
-        max = conf->negative_max_ms;
+        entry = binarize_store_lookup(flight->zone->store, flight->key,
+                                      ngx_current_msec);
+        rc = (entry && entry->kind == BINARIZE_STORE_RESULT)
+             ? BINARIZE_EXISTS : BINARIZE_OK;
     }
 
-    while (repeat-- && ms < max) {
-        ms *= 2;
+    if (rc == BINARIZE_EXISTS) {
+        *there = ngx_http_binarize_result_of_entry_locked(flight->zone, entry,
+                                                          NULL);
     }
 
-    ms = ngx_min(ms, max);
-
-    if (kind == BINARIZE_STORE_PENDING) {
-        ms += ms * (ngx_random() % 101) / 1000;
-    }
-
-    return ms;
-}
-
-
-/* a failure that may have passed the next moment, and for the next node */
-
-static ngx_uint_t
-ngx_http_binarize_keep_passing(binarize_problem_e problem)
-{
-    switch (problem) {
-
-    case BINARIZE_PROBLEM_NONE:
-    case BINARIZE_PROBLEM_BAD_DOCUMENT:
-    case BINARIZE_PROBLEM_TOO_LARGE:
-    case BINARIZE_PROBLEM_NOT_PNG:
-        return 0;
-
-    default:
-        return 1;
-    }
+    return rc;
 }

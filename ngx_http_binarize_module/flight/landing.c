@@ -2,6 +2,8 @@
 #include "flight/private.h"
 
 
+static void ngx_http_binarize_flight_sleep(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result);
 static void ngx_http_binarize_flight_on_turn_timeout(
     ngx_http_binarize_waiter_t *waiter);
 static void ngx_http_binarize_flight_on_deadline(ngx_event_t *ev);
@@ -11,25 +13,33 @@ static void ngx_http_binarize_flight_end(ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_flight_free(ngx_http_binarize_flight_t *flight);
 
 
-/* a poll that the cloud has put off does not end the waiting either */
-
-ngx_uint_t
-ngx_http_binarize_flight_goes_on(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_result_t *result)
-{
-    if (result->problem == BINARIZE_PROBLEM_NONE) {
-        return result->outcome == BINARIZE_PENDING;
-    }
-
-    return result->problem == BINARIZE_PROBLEM_BUSY && flight->pending;
-}
-
-
 void
 ngx_http_binarize_flight_land(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result)
 {
-    ngx_queue_t              *q;
+    binarize_answer_t  answer;
+
+    if (result) {
+        ngx_http_binarize_result_answer(result, &answer);
+
+        if (binarize_answer_goes_on(&answer, flight->pending != NULL)) {
+            flight->polls = ngx_max(flight->polls,
+                                    binarize_answer_polls(&answer));
+
+            ngx_http_binarize_flight_sleep(flight, result);
+            return;
+        }
+    }
+
+    ngx_http_binarize_flight_land_all(flight, result);
+}
+
+
+void
+ngx_http_binarize_flight_land_all(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_result_t *result)
+{
+    ngx_queue_t                 *q;
     ngx_http_binarize_waiter_t  *waiter;
 
     /* a request that is answered may start the next flight of the id */
@@ -51,8 +61,8 @@ ngx_http_binarize_flight_land(ngx_http_binarize_flight_t *flight,
 
 /* answers who does not want to wait, and sleeps for the others */
 
-void
-ngx_http_binarize_flight_land_pending(ngx_http_binarize_flight_t *flight,
+static void
+ngx_http_binarize_flight_sleep(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result)
 {
     ngx_queue_t     answered;
@@ -63,10 +73,10 @@ ngx_http_binarize_flight_land_pending(ngx_http_binarize_flight_t *flight,
     }
 
     flight->pending = result;
-    flight->looked_up = 0;
-    flight->relooked = 0;
     flight->sleeping = 1;
     flight->state = ngx_http_binarize_flight_look;
+
+    ngx_http_binarize_flight_rest(flight);
     ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
                                  NGX_HTTP_BINARIZE_G_SLEEPING);
 
@@ -77,6 +87,19 @@ ngx_http_binarize_flight_land_pending(ngx_http_binarize_flight_t *flight,
                                     ngx_http_binarize_flight_can_wait,
                                     &answered);
     ngx_http_binarize_flight_answer_all(flight, &answered, result);
+}
+
+
+void
+ngx_http_binarize_flight_rest(ngx_http_binarize_flight_t *flight)
+{
+    ngx_http_binarize_budget_release(&flight->turn, 0);
+    ngx_http_binarize_turn_new(&flight->turn);
+
+    flight->max_tries = 0;
+    flight->refused = 0;
+    flight->looked_up = 0;
+    flight->relooked = 0;
 }
 
 

@@ -2,10 +2,17 @@
 #include "flight/private.h"
 
 
-/* a cloud's 429 or 503 without Retry-After, seconds */
-#define NGX_HTTP_BINARIZE_BUSY_S          5
+/* an answer that waits until Redis was asked once more; of the flight's pool */
+typedef struct {
+    ngx_http_binarize_flight_t        *flight;
+    ngx_http_binarize_result_t        *result;
+    binarize_decision_t                decision;
+} ngx_http_binarize_late_t;
 
 
+static ngx_int_t ngx_http_binarize_lead_look_up(
+    ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_l2_handler_pt handler, void *data);
 static void ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
     binarize_record_t *record, void *owner, int64_t ttl_ms);
 static void ngx_http_binarize_lead_on_record_kept(
@@ -25,17 +32,22 @@ static void ngx_http_binarize_lead_not_tried(
     ngx_http_binarize_fetch_t *fetch);
 static void ngx_http_binarize_lead_on_fetch(
     ngx_http_binarize_fetch_t *fetch);
-static ngx_uint_t ngx_http_binarize_lead_retry(
-    ngx_http_binarize_flight_t *flight, ngx_http_binarize_fetch_t *fetch);
-static void ngx_http_binarize_lead_on_result(
-    ngx_http_binarize_flight_t *flight, ngx_http_binarize_fetch_t *fetch);
+static void ngx_http_binarize_lead_decide(ngx_http_binarize_flight_t *flight,
+    binarize_ended_t *ended, binarize_decision_t *decision);
+static void ngx_http_binarize_lead_on_answer(
+    ngx_http_binarize_flight_t *flight, ngx_http_binarize_fetch_t *fetch,
+    binarize_decision_t *decision);
 static void ngx_http_binarize_lead_on_kept(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result);
-static void ngx_http_binarize_lead_done(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_result_t *result);
 static void ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
-    binarize_problem_e problem, ngx_uint_t status,
-    time_t retry_after_s);
+    binarize_problem_e problem, time_t retry_after_s);
+static void ngx_http_binarize_lead_no_result(
+    ngx_http_binarize_flight_t *flight, binarize_decision_t *decision,
+    ngx_http_binarize_result_t *result);
+static void ngx_http_binarize_lead_on_late(void *data, ngx_int_t rc,
+    binarize_record_t *record, void *owner, int64_t ttl_ms);
+static void ngx_http_binarize_lead_keep(ngx_http_binarize_flight_t *flight,
+    binarize_decision_t *decision, ngx_http_binarize_result_t *result);
 static binarize_source_e ngx_http_binarize_lead_source(
     ngx_http_binarize_flight_t *flight);
 static ngx_int_t ngx_http_binarize_lead_eval_headers(ngx_http_request_t *r,
@@ -56,36 +68,48 @@ ngx_http_binarize_lead(ngx_http_binarize_flight_t *flight)
 
     flight->leading = 1;
 
-    if (!flight->turn.granted) {
-        flight->refused = 0;
-        flight->max_tries = 0;
-        ngx_http_binarize_turn_new(&flight->turn);
-    }
-
     ngx_http_binarize_flight_renew(flight);
 
     if (conf->redis && !flight->looked_up) {
 
         flight->looked_up = 1;
-        flight->purges = ngx_http_binarize_zone_npurges(flight->zone,
-                                                       flight->key);
-        flight->redis_us = ngx_http_binarize_metric_clock_us();
 
-        if (ngx_http_binarize_l2_get(conf->redis, &conf->ns, flight->guid,
-                                     conf->cloud.max_size,
-                                     ngx_http_binarize_lead_on_l2, flight)
-            != NULL)
+        if (ngx_http_binarize_lead_look_up(flight,
+                                           ngx_http_binarize_lead_on_l2,
+                                           flight)
+            == NGX_OK)
         {
-            ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
-                                         NGX_HTTP_BINARIZE_G_REDIS);
             return;
         }
-
-        ngx_http_binarize_metric_inc(flight->zone,
-                                     NGX_HTTP_BINARIZE_M_REDIS_UNUSABLE);
     }
 
     ngx_http_binarize_lead_get_token(flight);
+}
+
+
+static ngx_int_t
+ngx_http_binarize_lead_look_up(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_l2_handler_pt handler, void *data)
+{
+    ngx_http_binarize_flight_conf_t  *conf;
+
+    conf = flight->conf;
+
+    flight->purges = ngx_http_binarize_zone_npurges(flight->zone, flight->key);
+    flight->redis_us = ngx_http_binarize_metric_clock_us();
+
+    if (ngx_http_binarize_l2_get(conf->redis, &conf->ns, flight->guid,
+                                 conf->cloud.max_size, handler, data)
+        == NULL)
+    {
+        ngx_http_binarize_metric_inc(flight->zone,
+                                     NGX_HTTP_BINARIZE_M_REDIS_UNUSABLE);
+        return NGX_DECLINED;
+    }
+
+    ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
+                                 NGX_HTTP_BINARIZE_G_REDIS);
+    return NGX_OK;
 }
 
 
@@ -124,7 +148,7 @@ ngx_http_binarize_lead_on_l2(void *data, ngx_int_t rc,
 
     result = ngx_http_binarize_result_of_record(record, owner);
     if (result == NULL) {
-        ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_INTERNAL, 0, 0);
+        ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_INTERNAL, 0);
         return;
     }
 
@@ -186,7 +210,7 @@ ngx_http_binarize_lead_get_token(ngx_http_binarize_flight_t *flight)
     }
 
     if (rc == NGX_DECLINED) {
-        ngx_http_binarize_lead_fail(flight, problem, 0, retry_after_s);
+        ngx_http_binarize_lead_fail(flight, problem, retry_after_s);
         return;
     }
 
@@ -197,7 +221,9 @@ ngx_http_binarize_lead_get_token(ngx_http_binarize_flight_t *flight)
 static void
 ngx_http_binarize_lead_on_token(void *data)
 {
-    ngx_http_binarize_lead_get_token(data);
+    /* meanwhile another worker may have landed */
+
+    ngx_http_binarize_flight_look(data);
 }
 
 
@@ -255,28 +281,21 @@ ngx_http_binarize_lead_no_turn(ngx_http_binarize_flight_t *flight)
     result = ngx_http_binarize_flight_no_turn(flight, 1);
 
     ngx_http_binarize_flight_release(flight);
-    ngx_http_binarize_flight_land(flight, result);
+    ngx_http_binarize_flight_land_all(flight, result);
 }
 
 
-/* the turn has come; meanwhile another node may have landed */
+/* the turn has come; meanwhile another worker, or node, may have landed */
 
 static void
 ngx_http_binarize_lead_on_turn(void *data)
 {
     ngx_http_binarize_flight_t *flight = data;
 
-    flight->queued = 0;
-
-    if (ngx_http_binarize_flight_unwanted(flight)) {
-        ngx_http_binarize_lead_give_up(flight);
-        return;
-    }
-
     flight->looked_up = 0;
     flight->relooked = 0;
 
-    ngx_http_binarize_lead(flight);
+    ngx_http_binarize_flight_look(flight);
 }
 
 
@@ -301,7 +320,7 @@ ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight)
     fetch = ngx_http_binarize_fetch_create(&flight->conf->cloud);
     if (fetch == NULL) {
         ngx_http_binarize_token_drop(&flight->bearer);
-        ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_INTERNAL, 0, 0);
+        ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_INTERNAL, 0);
         return;
     }
 
@@ -330,7 +349,7 @@ ngx_http_binarize_lead_fetch(ngx_http_binarize_flight_t *flight)
     ngx_http_binarize_token_drop(&flight->bearer);
 
     if (rc != NGX_OK) {
-        ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_INTERNAL, 0, 0);
+        ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_INTERNAL, 0);
         return;
     }
 
@@ -370,105 +389,123 @@ ngx_http_binarize_lead_not_tried(ngx_http_binarize_fetch_t *fetch)
 static void
 ngx_http_binarize_lead_on_fetch(ngx_http_binarize_fetch_t *fetch)
 {
-    time_t                       retry_after_s;
+    ngx_int_t                    another;
+    ngx_msec_t                   timeout_ms;
+    binarize_ended_t             ended;
+    binarize_decision_t          decision;
     ngx_http_binarize_flight_t  *flight;
 
     flight = fetch->data;
     flight->tries += fetch->tries;
 
     ngx_http_binarize_budget_release(&flight->turn, fetch->tries != 0);
+    ngx_http_binarize_flight_count(flight, fetch);
 
-    if (fetch->stopped) {
-        /* paid all the same, and it says nothing of the cloud */
+    timeout_ms = flight->conf->cloud.upstream.next_upstream_timeout;
 
-        ngx_http_binarize_metric_add(flight->zone,
-                                     NGX_HTTP_BINARIZE_M_CLOUD_TRIES
-                                     + flight->conf->ns_index, fetch->tries);
+    ngx_memzero(&ended, sizeof(ended));
+
+    ended.end = fetch->end;
+    ended.problem = fetch->problem;
+    ended.status = fetch->status;
+    ended.retry_after_s = fetch->retry_after_s;
+    ended.tries_left = (fetch->tries_left != 0);
+    ended.time_left = (timeout_ms == 0
+                       || ngx_current_msec - flight->called_ms < timeout_ms);
+    ended.refused = flight->refused;
+
+    if (fetch->problem == BINARIZE_PROBLEM_NONE) {
+        ended.document = fetch->document->envelope.outcome;
+    }
+
+    ngx_http_binarize_lead_decide(flight, &ended, &decision);
+
+    another = NGX_DECLINED;
+
+    if (decision.token == BINARIZE_TOKEN_ACCEPTED) {
+        ngx_http_binarize_token_accepted(flight->conf->token,
+                                         flight->bearer.generation);
+
+    } else if (decision.token == BINARIZE_TOKEN_REFUSED) {
+        another = ngx_http_binarize_token_refused(flight->conf->token,
+                                                  flight->bearer.generation);
+    }
+
+    if (decision.next == BINARIZE_NEXT_OTHERS) {
         ngx_http_binarize_lead_give_up(flight);
         return;
     }
 
-    ngx_http_binarize_flight_count(flight, fetch);
-
-    if (fetch->status != NGX_HTTP_UNAUTHORIZED && fetch->status) {
-        ngx_http_binarize_token_accepted(flight->conf->token,
-                                         flight->bearer.generation);
-    }
-
-    if (fetch->problem == BINARIZE_PROBLEM_NONE) {
-        ngx_http_binarize_lead_on_result(flight, fetch);
-        return;
-    }
-
-    if (ngx_http_binarize_lead_retry(flight, fetch)) {
+    if (decision.next == BINARIZE_NEXT_TURN) {
+        flight->max_tries = fetch->tries_left;
         ngx_http_binarize_lead_get_token(flight);
         return;
     }
 
-    retry_after_s = fetch->retry_after_s;
-
-    if (fetch->problem == BINARIZE_PROBLEM_BUSY && retry_after_s < 0) {
-        retry_after_s = NGX_HTTP_BINARIZE_BUSY_S;
+    if (decision.next == BINARIZE_NEXT_TOKEN && another == NGX_OK) {
+        flight->refused = 1;
+        flight->max_tries = 0;
+        ngx_http_binarize_lead_get_token(flight);
+        return;
     }
 
-    if (fetch->status == NGX_HTTP_TOO_MANY_REQUESTS) {
-        ngx_http_binarize_token_pause(flight->conf->token, retry_after_s);
+    if (decision.pause_ms) {
+        ngx_http_binarize_token_pause(flight->conf->token,
+                                      (time_t) (decision.pause_ms / 1000));
     }
 
-    ngx_http_binarize_lead_fail(flight, fetch->problem, fetch->status,
-                                retry_after_s);
-}
-
-
-/*
- * 401: one new token, one retry.  Or the next try on an upstream had no turn
- * at once: it gets one, before others who wait.
- */
-
-static ngx_uint_t
-ngx_http_binarize_lead_retry(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_fetch_t *fetch)
-{
-    ngx_msec_t  timeout_ms;
-
-    if (fetch->tries_left) {
-        flight->max_tries = fetch->tries_left;
-        timeout_ms = flight->conf->cloud.upstream.next_upstream_timeout;
-
-        return timeout_ms == 0
-               || ngx_current_msec - flight->called_ms < timeout_ms;
-    }
-
-    if (fetch->status != NGX_HTTP_UNAUTHORIZED || flight->refused) {
-        return 0;
-    }
-
-    flight->refused = 1;
-    flight->max_tries = 0;
-
-    return ngx_http_binarize_token_refused(flight->conf->token,
-                                           flight->bearer.generation)
-           == NGX_OK;
+    ngx_http_binarize_lead_on_answer(flight, fetch, &decision);
 }
 
 
 static void
-ngx_http_binarize_lead_on_result(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_fetch_t *fetch)
+ngx_http_binarize_lead_decide(ngx_http_binarize_flight_t *flight,
+    binarize_ended_t *ended, binarize_decision_t *decision)
+{
+    binarize_pace_t                   pace;
+    binarize_answer_t                 before;
+    binarize_store_entry_t           *entry;
+    ngx_http_binarize_zone_t         *zone;
+    ngx_http_binarize_flight_conf_t  *conf;
+
+    conf = flight->conf;
+    zone = flight->zone;
+
+    pace.valid_ms = (uint64_t) conf->valid_s * 1000;
+    pace.negative_ms = conf->negative_ms;
+    pace.negative_max_ms = conf->negative_max_ms;
+    pace.poll_ms = conf->poll_ms;
+    pace.poll_max_ms = conf->poll_max_ms;
+
+    ngx_http_binarize_zone_lock(zone);
+
+    entry = binarize_store_peek(zone->store, flight->key);
+
+    if (entry) {
+        ngx_http_binarize_meta_answer(&entry->meta, &before);
+    }
+
+    ngx_http_binarize_zone_unlock(zone);
+
+    binarize_outcome_decide(ended, entry ? &before : NULL, flight->polls,
+                            &pace, (uint32_t) ngx_random(), decision);
+}
+
+
+static void
+ngx_http_binarize_lead_on_answer(ngx_http_binarize_flight_t *flight,
+    ngx_http_binarize_fetch_t *fetch, binarize_decision_t *decision)
 {
     ngx_http_binarize_result_t  *result;
 
-    result = ngx_http_binarize_result_of_fetch(fetch);
-    if (result == NULL) {
-        ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_INTERNAL, 0, 0);
-        return;
-    }
+    result = (fetch->problem == BINARIZE_PROBLEM_NONE)
+             ? ngx_http_binarize_result_of_fetch(fetch)
+             : ngx_http_binarize_result_of_problem(fetch->problem, NULL);
 
-    switch (result->outcome) {
-
-    case BINARIZE_RESULT:
-        result->expires_ms = ngx_current_msec
-                             + (uint64_t) flight->conf->valid_s * 1000;
+    if (result && fetch->problem == BINARIZE_PROBLEM_NONE
+        && result->outcome == BINARIZE_RESULT)
+    {
+        result->expires_ms = ngx_current_msec + decision->ms;
 
         if (fetch->blob.entry == NULL) {
             ngx_http_binarize_keep_record(flight, result,
@@ -478,26 +515,18 @@ ngx_http_binarize_lead_on_result(ngx_http_binarize_flight_t *flight,
 
         result = ngx_http_binarize_keep_blob(flight, fetch, result);
 
-        if (result == NULL) {
-            ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_INTERNAL, 0,
-                                        0);
+        if (result) {
+            ngx_http_binarize_lead_on_kept(flight, result);
             return;
         }
-
-        ngx_http_binarize_lead_on_kept(flight, result);
-        return;
-
-    case BINARIZE_PENDING:
-        ngx_http_binarize_keep_answer(flight, result, BINARIZE_STORE_PENDING,
-                                      fetch->retry_after_s);
-        break;
-
-    default:
-        ngx_http_binarize_keep_answer(flight, result, BINARIZE_STORE_NEGATIVE,
-                                      0);
     }
 
-    ngx_http_binarize_lead_done(flight, result);
+    if (result == NULL) {
+        ngx_http_binarize_lead_fail(flight, BINARIZE_PROBLEM_INTERNAL, 0);
+        return;
+    }
+
+    ngx_http_binarize_lead_no_result(flight, decision, result);
 }
 
 
@@ -506,23 +535,10 @@ ngx_http_binarize_lead_on_kept(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result)
 {
     ngx_http_binarize_keep_l2(flight, result);
-    ngx_http_binarize_lead_done(flight, result);
-}
 
-
-static void
-ngx_http_binarize_lead_done(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_result_t *result)
-{
     result->source = ngx_http_binarize_lead_source(flight);
 
     ngx_http_binarize_flight_release(flight);
-
-    if (ngx_http_binarize_flight_goes_on(flight, result)) {
-        ngx_http_binarize_flight_land_pending(flight, result);
-        return;
-    }
-
     ngx_http_binarize_flight_land(flight, result);
 }
 
@@ -535,40 +551,109 @@ ngx_http_binarize_lead_give_up(ngx_http_binarize_flight_t *flight)
 }
 
 
-/* the flight ends without a document */
+/* without a call, or without the memory for what it brought */
 
 static void
 ngx_http_binarize_lead_fail(ngx_http_binarize_flight_t *flight,
-    binarize_problem_e problem, ngx_uint_t status,
-    time_t retry_after_s)
+    binarize_problem_e problem, time_t retry_after_s)
 {
+    binarize_ended_t             ended;
+    binarize_decision_t          decision;
     ngx_http_binarize_result_t  *result;
 
     result = ngx_http_binarize_result_of_problem(problem, NULL);
 
-    if (result) {
-        result->status = status;
-        result->source = ngx_http_binarize_lead_source(flight);
-        result->retry_after_s = ngx_max(retry_after_s, 0);
-
-        /* of a turn others may have more luck, or patience */
-
-        if (problem != BINARIZE_PROBLEM_BUDGET) {
-            ngx_http_binarize_keep_answer(flight, result,
-                                          BINARIZE_STORE_NEGATIVE,
-                                          problem == BINARIZE_PROBLEM_BUSY
-                                          ? retry_after_s : 0);
-        }
-    }
-
-    ngx_http_binarize_flight_release(flight);
-
-    if (result && ngx_http_binarize_flight_goes_on(flight, result)) {
-        ngx_http_binarize_flight_land_pending(flight, result);
+    if (result == NULL) {
+        ngx_http_binarize_lead_give_up(flight);
         return;
     }
 
-    ngx_http_binarize_flight_land(flight, result);
+    ngx_memzero(&ended, sizeof(ended));
+
+    ended.problem = problem;
+    ended.retry_after_s = retry_after_s;
+
+    ngx_http_binarize_lead_decide(flight, &ended, &decision);
+    ngx_http_binarize_lead_no_result(flight, &decision, result);
+}
+
+
+/*
+ * There is no result, or none yet, as far as this worker knows.  If it has no
+ * lease, or that may have ended since it stood still, another node may have
+ * one.
+ */
+
+static void
+ngx_http_binarize_lead_no_result(ngx_http_binarize_flight_t *flight,
+    binarize_decision_t *decision, ngx_http_binarize_result_t *result)
+{
+    ngx_http_binarize_late_t  *late;
+
+    result->status = decision->answer.status;
+    result->repeat = decision->answer.repeat;
+    result->expires_ms = ngx_current_msec + decision->ms;
+    result->source = ngx_http_binarize_lead_source(flight);
+
+    if (flight->conf->redis
+        && (flight->lease == NULL || ngx_current_msec >= flight->held_ms))
+    {
+
+        late = ngx_palloc(flight->pool, sizeof(*late));
+
+        if (late) {
+            late->flight = flight;
+            late->result = result;
+            late->decision = *decision;
+
+            if (ngx_http_binarize_lead_look_up(flight,
+                                               ngx_http_binarize_lead_on_late,
+                                               late)
+                == NGX_OK)
+            {
+                return;
+            }
+        }
+    }
+
+    ngx_http_binarize_lead_keep(flight, decision, result);
+}
+
+
+static void
+ngx_http_binarize_lead_on_late(void *data, ngx_int_t rc,
+    binarize_record_t *record, void *owner, int64_t ttl_ms)
+{
+    ngx_http_binarize_late_t *late = data;
+
+    if (rc == NGX_OK) {
+        ngx_http_binarize_result_release(late->result);
+        ngx_http_binarize_lead_on_l2(late->flight, rc, record, owner, ttl_ms);
+        return;
+    }
+
+    ngx_http_binarize_metric_redis_lookup(late->flight->zone, rc,
+                                ngx_http_binarize_metric_clock_us()
+                                - late->flight->redis_us);
+
+    ngx_http_binarize_lead_keep(late->flight, &late->decision, late->result);
+}
+
+
+static void
+ngx_http_binarize_lead_keep(ngx_http_binarize_flight_t *flight,
+    binarize_decision_t *decision, ngx_http_binarize_result_t *result)
+{
+    ngx_http_binarize_result_t  *kept;
+
+    kept = ngx_http_binarize_keep_state(flight, result, decision->remember);
+
+    if (kept == result && decision->told && flight->conf->redis) {
+        ngx_http_binarize_nodes_publish_state(flight, result);
+    }
+
+    ngx_http_binarize_flight_release(flight);
+    ngx_http_binarize_flight_land(flight, kept);
 }
 
 

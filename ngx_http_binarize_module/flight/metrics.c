@@ -23,6 +23,14 @@ void
 ngx_http_binarize_flight_count(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_fetch_t *fetch)
 {
+    if (fetch->end == BINARIZE_END_STOPPED) {
+        /* paid all the same, and it says nothing of the cloud */
+        ngx_http_binarize_metric_add(flight->zone,
+                                     NGX_HTTP_BINARIZE_M_CLOUD_TRIES
+                                     + flight->conf->ns_index, fetch->tries);
+        return;
+    }
+
     ngx_http_binarize_metric_call(flight->zone, flight->conf->ns_index,
                                   fetch->tries,
                                   ngx_http_binarize_flight_outcome(fetch),

@@ -66,6 +66,7 @@ ngx_http_binarize_nodes_ask(ngx_http_binarize_flight_t *flight)
     flight->state_ttl_ms = 0;
     flight->lease_rc = NGX_ERROR;
     flight->landed = 0;
+    flight->held_ms = ngx_current_msec + NGX_HTTP_BINARIZE_LEASE_MS;
 
     ngx_http_binarize_nodes_lease_adopt(flight);
 
@@ -367,14 +368,9 @@ ngx_http_binarize_nodes_decide(ngx_http_binarize_flight_t *flight)
         result->source = ngx_http_binarize_flight_source(flight,
                                         ngx_http_binarize_result_hit(result));
 
-        ngx_http_binarize_keep_state(flight, result, flight->state_repeat);
+        result = ngx_http_binarize_keep_state(flight, result, 1);
+
         ngx_http_binarize_flight_release(flight);
-
-        if (ngx_http_binarize_flight_goes_on(flight, result)) {
-            ngx_http_binarize_flight_land_pending(flight, result);
-            return;
-        }
-
         ngx_http_binarize_flight_land(flight, result);
         return;
     }
@@ -409,8 +405,6 @@ ngx_http_binarize_nodes_read_state(ngx_http_binarize_flight_t *flight)
            == BINARIZE_OK
         && state.problem < BINARIZE_PROBLEM_INTERNAL)
     {
-        flight->state_repeat = state.repeat;
-
         result = ngx_http_binarize_result_of_state(&state);
 
         if (result) {
@@ -444,7 +438,7 @@ ngx_http_binarize_nodes_wait(ngx_http_binarize_flight_t *flight)
 
     /* the call is another node's to make */
 
-    ngx_http_binarize_budget_release(&flight->turn, 0);
+    ngx_http_binarize_flight_rest(flight);
 
     flight->followed = 1;
     flight->remote = 1;
@@ -472,9 +466,6 @@ ngx_http_binarize_nodes_look(ngx_http_binarize_flight_t *flight)
         ngx_http_binarize_flight_land(flight, NULL);
         return;
     }
-
-    flight->looked_up = 0;
-    flight->relooked = 0;
 
     ngx_http_binarize_lead(flight);
 }
@@ -509,7 +500,7 @@ ngx_http_binarize_nodes_on_landing(void *data, ngx_str_t *ns, u_char *guid)
 
 void
 ngx_http_binarize_nodes_publish_state(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_result_t *result, ngx_msec_t ms, uint32_t repeat)
+    ngx_http_binarize_result_t *result)
 {
     u_char                          px[NGX_INT_T_LEN], *value;
     size_t                          lens[5], size;
@@ -523,7 +514,7 @@ ngx_http_binarize_nodes_publish_state(ngx_http_binarize_flight_t *flight,
     state.task_status = result->task_status;
     state.problem = result->problem;
     state.status = result->status;
-    state.repeat = ngx_min(repeat, 1000000);
+    state.repeat = ngx_min(result->repeat, 1000000);
 
     size = binarize_state_write(head, &state);
 
@@ -553,7 +544,8 @@ ngx_http_binarize_nodes_publish_state(ngx_http_binarize_flight_t *flight,
     argv[3] = "PX";
     lens[3] = 2;
     argv[4] = (char *) px;
-    lens[4] = ngx_sprintf(px, "%M", ms) - px;
+    lens[4] = ngx_sprintf(px, "%uL", result->expires_ms - ngx_current_msec)
+              - px;
 
     call->handler = ngx_http_binarize_nodes_on_published;
     call->data = call;

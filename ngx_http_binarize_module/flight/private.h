@@ -53,10 +53,10 @@ struct ngx_http_binarize_flight_s {
     /* among nodes, nodes.c */
     ngx_queue_t                        queue;      /* main->remote */
     ngx_http_binarize_l2_lease_t      *lease;      /* asked for, or held */
+    uint64_t                           held_ms;    /* until then at least */
     ngx_int_t                          lease_rc;
     redisReply                        *state_reply;
     int64_t                            state_ttl_ms;
-    uint32_t                           state_repeat;
 
     ngx_uint_t                         gauge;      /* its state's */
     uint64_t                           redis_us;   /* asked */
@@ -66,6 +66,8 @@ struct ngx_http_binarize_flight_s {
     ngx_pool_t                        *pool;
 
     ngx_http_binarize_result_t        *pending;    /* while it sleeps */
+    uint32_t                           polls;      /* so often, one after
+                                                      the other */
 
     unsigned                           leading:1;
     unsigned                           following:1;
@@ -159,18 +161,14 @@ void ngx_http_binarize_keep_l2(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result);
 
 /*
- * Leaves in the zone, and in Redis, that there is no result, or none yet:
- * until it expires nobody asks the cloud again.  retry_after_s is the cloud's,
- * if above 0.
+ * That there is no result, or none yet, is to be answered, and, if it is to
+ * be remembered, put into the zone, where it stays until result->expires_ms.
+ * A result is replaced by a result only: returns the one that is there, and
+ * the given one is released; else the given one.
  */
-void ngx_http_binarize_keep_answer(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_result_t *result, binarize_store_kind_e kind,
-    time_t retry_after_s);
-
-
-/* puts it into the zone, where it stays until result->expires_ms */
-void ngx_http_binarize_keep_state(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_result_t *result, uint32_t repeat);
+ngx_http_binarize_result_t *ngx_http_binarize_keep_state(
+    ngx_http_binarize_flight_t *flight, ngx_http_binarize_result_t *result,
+    ngx_uint_t remember);
 
 
 /* flight.c: renews the leases of the leader, again and again */
@@ -211,20 +209,23 @@ ngx_uint_t ngx_http_binarize_flight_has_followers(
 binarize_source_e ngx_http_binarize_flight_source(
     ngx_http_binarize_flight_t *flight, binarize_source_e hit);
 
-/* 1 if the result is none yet: who has time left waits on */
-ngx_uint_t ngx_http_binarize_flight_goes_on(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_result_t *result);
-
 /*
- * Answers all waiters by result (NULL: no memory), whose reference is taken
- * over, and frees the flight.
+ * Answers the waiters by result (NULL: no memory), whose reference is taken
+ * over, and frees the flight; if there is none yet who has time left waits on,
+ * and the flight sleeps.
  */
 void ngx_http_binarize_flight_land(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result);
 
-/* the same for a task that is pending: who has time left waits on */
-void ngx_http_binarize_flight_land_pending(ngx_http_binarize_flight_t *flight,
+/* the same, and nobody waits on */
+void ngx_http_binarize_flight_land_all(ngx_http_binarize_flight_t *flight,
     ngx_http_binarize_result_t *result);
+
+/*
+ * Nothing is called now, nor until the next look: a turn is given back, and
+ * the next call begins anew.
+ */
+void ngx_http_binarize_flight_rest(ngx_http_binarize_flight_t *flight);
 
 
 /*
@@ -241,9 +242,9 @@ void ngx_http_binarize_flight_land_pending(ngx_http_binarize_flight_t *flight,
  */
 void ngx_http_binarize_nodes_ask(ngx_http_binarize_flight_t *flight);
 
-/* for the others: what is remembered for ms, how often it was so before */
+/* for the others: what is remembered until result->expires_ms */
 void ngx_http_binarize_nodes_publish_state(ngx_http_binarize_flight_t *flight,
-    ngx_http_binarize_result_t *result, ngx_msec_t ms, uint32_t repeat);
+    ngx_http_binarize_result_t *result);
 
 /* gives the lease back, if it is held, and tells the others to look again */
 void ngx_http_binarize_nodes_release(ngx_http_binarize_flight_t *flight);

@@ -117,6 +117,7 @@ ngx_http_binarize_result_of_entry_locked(ngx_http_binarize_zone_t *zone,
     result->problem = ngx_http_binarize_flags_problem(entry->meta.flags);
     result->unpadded = (entry->meta.flags >> 5) & 1;
     result->status = entry->meta.flags >> 6;
+    result->repeat = entry->meta.repeat;
     result->png_size = entry->payload_size;
     result->kept = 1;
 
@@ -338,6 +339,7 @@ ngx_http_binarize_result_of_state(binarize_state_t *state)
     result->task_status = state->task_status;
     result->problem = state->problem;
     result->status = state->status;
+    result->repeat = state->repeat;
 
     doc.data = (u_char *) state->doc.data;
     doc.len = state->doc.size;
@@ -395,6 +397,28 @@ ngx_http_binarize_result_of_problem(binarize_problem_e problem,
 
 
 void
+ngx_http_binarize_result_answer(ngx_http_binarize_result_t *result,
+    binarize_answer_t *answer)
+{
+    answer->problem = result->problem;
+    answer->outcome = result->outcome;
+    answer->status = result->status;
+    answer->repeat = result->repeat;
+}
+
+
+void
+ngx_http_binarize_meta_answer(binarize_store_meta_t *meta,
+    binarize_answer_t *answer)
+{
+    answer->problem = ngx_http_binarize_flags_problem(meta->flags);
+    answer->outcome = meta->outcome;
+    answer->status = meta->flags >> 6;
+    answer->repeat = meta->repeat;
+}
+
+
+void
 ngx_http_binarize_result_meta(ngx_http_binarize_result_t *result,
     binarize_store_meta_t *meta)
 {
@@ -403,6 +427,7 @@ ngx_http_binarize_result_meta(ngx_http_binarize_result_t *result,
     meta->expires_ms = result->expires_ms;
     meta->stored = result->stored;
     meta->payload_offset = result->payload_offset;
+    meta->repeat = result->repeat;
     meta->outcome = result->outcome;
     meta->task_status = result->task_status;
     meta->flags = ngx_http_binarize_flags(result->problem, result->status,

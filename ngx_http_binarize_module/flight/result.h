@@ -7,6 +7,7 @@
 #include "cloud/fetch.h"
 #include "l2/l2.h"
 #include "zone/zone.h"
+#include "core/outcome.h"
 #include "core/state.h"
 
 
@@ -37,6 +38,7 @@ struct ngx_http_binarize_result_s {
 
     time_t                         retry_after_s;
     ngx_uint_t                     status;     /* the cloud's, 0: none */
+    uint32_t                       repeat;     /* see core/outcome.h */
 
     /* too much is held by who reads slowly: give it back soon */
     unsigned                       scarce:1;
@@ -95,6 +97,12 @@ void ngx_http_binarize_result_release(ngx_http_binarize_result_t *result);
 
 #define ngx_http_binarize_flags_problem(flags)                                \
     ((binarize_problem_e) ((flags) & 0x1f))
+
+/* what it means to who decides; and what an entry does */
+void ngx_http_binarize_result_answer(ngx_http_binarize_result_t *result,
+    binarize_answer_t *answer);
+void ngx_http_binarize_meta_answer(binarize_store_meta_t *meta,
+    binarize_answer_t *answer);
 
 /* what the zone keeps of it */
 void ngx_http_binarize_result_meta(ngx_http_binarize_result_t *result,

@@ -386,7 +386,7 @@ ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
 
     sc = ngx_http_binarize_token_lock(token);
 
-    if (call->stopped) {
+    if (call->end == BINARIZE_END_STOPPED) {
         binarize_token_stopped(&sc->token, number);
 
     } else {
@@ -397,7 +397,7 @@ ngx_http_binarize_token_failed(ngx_http_binarize_token_t *token,
 
     ngx_http_binarize_token_unlock_and_wake(token, sc);
 
-    if (call->stopped) {
+    if (call->end == BINARIZE_END_STOPPED) {
         return;
     }
 
