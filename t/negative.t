@@ -309,6 +309,7 @@ my $at = time();
 problem_is(get("/b/$other"), 503, 'cloud-busy', 'another id has to wait, too',
            'Retry-After' => qr/^[1-3]$/, 'X-Calls' => 0);
 problem_is(get("/short/$other"), 503, 'cloud-busy', 'elsewhere, too');
+isnt(get("/b/$other")->source, 'negative', 'nothing was learnt of that id');
 is(fetches($id) + fetches($other), 1, 'one call');
 is(get("/b/$known")->source, 'l1', 'what is known is served');
 is(get("/other/$foreign")->{status}, 200, 'other credentials may call');
@@ -389,3 +390,25 @@ cloud->fault($plain, { http => 429, times => 1 });
 problem_is(get("/b/$plain"), 503, 'cloud-busy', 'five seconds unless it says',
            'Retry-After' => 5);
 problem_is(get('/b/' . guid()), 503, 'cloud-busy', 'for all', 'Retry-After' => 5);
+
+
+=== a longer pause than ten minutes
+--- http_config eval: $::http
+--- config eval: $::config
+--- perl
+my @op = (op => 'deskewimage');
+
+for my $status (503, 429) {
+    my $id = task(@op);
+
+    cloud->fault($id, { @op, http => $status, retry_after => 3600,
+                        times => 1 });
+    problem_is(get("/other/$id"), 503, 'cloud-busy', "status $status",
+               'Retry-After' => 600);
+    problem_is(get("/other/$id"), 503, 'cloud-busy', 'again',
+               'Retry-After' => qr/^(?:600|5\d\d)$/);
+    is(fetches($id, undef, @op), 1, 'one call');
+}
+
+problem_is(get('/other/' . guid()), 503, 'cloud-busy', 'all of them pause',
+           'Retry-After' => qr/^(?:600|5\d\d)$/);
