@@ -203,7 +203,7 @@ ngx_http_binarize_flight_create(ngx_http_request_t *r,
 
     ngx_queue_init(&flight->waiters);
 
-    if (ngx_http_binarize_lead_eval(r, flight) != NGX_OK) {
+    if (ngx_http_binarize_flight_eval(r, flight) != NGX_OK) {
         ngx_destroy_pool(pool);
         return NULL;
     }

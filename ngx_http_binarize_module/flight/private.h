@@ -130,8 +130,8 @@ void ngx_http_binarize_lead(ngx_http_binarize_flight_t *flight);
 /* lands without an answer: other workers that want one lead on */
 void ngx_http_binarize_lead_give_up(ngx_http_binarize_flight_t *flight);
 
-/* what of the flight depends on the request that starts it */
-ngx_int_t ngx_http_binarize_lead_eval(ngx_http_request_t *r,
+/* headers.c: what of the flight depends on the request that starts it */
+ngx_int_t ngx_http_binarize_flight_eval(ngx_http_request_t *r,
     ngx_http_binarize_flight_t *flight);
 
 
