@@ -161,7 +161,11 @@ ngx_http_binarize_init_process(ngx_cycle_t *cycle)
             return NGX_ERROR;
         }
 
-        ngx_http_binarize_flight_init_process(zp[i]->data);
+        if (ngx_http_binarize_flight_init_process(cycle, zp[i]->data)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     if (ngx_http_binarize_redis_init_process(cycle, &bmcf->redises)

@@ -145,6 +145,71 @@ cmp_ok($best, '<', 0.1 + ($valgrind ? 5 : 0),
        'all of them within 100 ms of the landing');
 
 
+=== a landing does not stop who came behind it
+--- http_config eval
+"$::http
+    log_format order '\$pid \$uri';"
+--- config eval
+"location /order/ {
+    binarize_pass http://\$TEST_NGINX_CLOUD/v5.0/ocr/binarizeimage;
+    access_log logs/order.log order;
+}
+location /beside/ {
+    access_log logs/order.log order;
+    return 204;
+}
+$::config"
+--- perl
+my $log = Test::Nginx::Util::server_root() . '/logs/order.log';
+
+# the worker that leads stands still when some of its clients are answered,
+# and goes on when another one has asked for something else
+my ($seen, @order) = (0);
+
+for (1 .. 20) {
+    my $id = task(size => 30_000, delay_ms => 3000);
+    my $crowd = crowd(1000, "/order/$id");
+
+    until_true {
+        zone_status('main', '/json')->{waiting_requests} == 1000;
+    };
+
+    my ($leader) = main::flying_workers();
+    my $before = -s $log || 0;
+    my $of_leader = sub {
+        return map { /^$leader (\S+)/ ? $1 : () }
+               split /\n/, substr(file_read($log), $before);
+    };
+
+    my $beside = until_true {
+        my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                           PeerPort => $port);
+        print $socket "GET /json HTTP/1.1\r\nHost: x\r\n\r\n";
+        sysread($socket, my $head, 65536);
+        $head =~ /^X-Worker: $leader\r$/m ? $socket : undef;
+    };
+
+    select(undef, undef, undef, 0.0002) while !$of_leader->();
+    freeze($leader);
+    $seen = $of_leader->();
+    print $beside "GET /beside/ HTTP/1.1\r\nHost: x\r\n\r\n";
+    kill('CONT', $leader);
+
+    is_deeply(tally(status => $crowd->answers()), { 200 => 1000 },
+              'all landed');
+
+    until_true { grep { $_ eq '/beside/' } $of_leader->() };
+    @order = $of_leader->();
+    last if $seen < @order / 2;
+}
+
+my ($at) = grep { $order[$_] eq '/beside/' } 0 .. $#order;
+
+cmp_ok($seen, '<', @order / 2, 'it stood still in the middle');
+cmp_ok($at, '<', $#order, 'it is answered before the last of the crowd')
+    or diag("$seen of " . @order . ", then $at");
+
+
 === an impatient crowd
 --- http_config eval: $::http
 --- config eval: $::config

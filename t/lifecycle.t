@@ -103,8 +103,12 @@ sub all {
     return map { main::descriptors($_, $kind) } nginx_pid(), nginx_workers();
 }
 
-until_true { 2 == nginx_workers() };
-my @before = all();
+# both have opened what they need
+my @before;
+until_true {
+    @before = all();
+    @before == 3 && $before[1] == $before[2] && $before[1] > $before[0];
+};
 
 cmp_ok($before[0], '>=', 8, 'workers can wake each other');
 

@@ -297,17 +297,29 @@ for (1 .. 3) {
 }
 
 my @ids = map { task(status => 'Pending', warnings => 'w' x 100) } 1 .. 400;
-my $crowd = crowd([map { { uri => "/full/$_" } } @ids]);
+
+# nor for claims of all of them at once: those beyond are told so
+my @crowds;
+
+while (my @some = @ids[40 * @crowds .. 40 * @crowds + 39]) {
+    push @crowds, crowd([map { { uri => "/full/$_" } } @some]);
+    until_true { 40 == zone_status('full')->{waiting_requests}
+                       - 40 * $#crowds };
+    last if 40 * @crowds == @ids;
+}
 
 # and that is asked for other things all the time
 my @more = map { task(size => 8000) } 1 .. 200;
 get("/full/$_") for @more;
 
-is_deeply(tally(status => $crowd->answers()), { 202 => 400 }, 'all wait');
+my $status = tally(status => map { $_->answers() } @crowds);
+cmp_ok($status->{202}, '>', 200, 'most of them wait');
+is($status->{202} + ($status->{503} // 0), 400, 'the others were told');
 
 my %ms;
 push @{ $ms{$_->[1]} }, $_->[0]
     for @{ decode_json(cloud->control('GET', 'times')) };
+@ids = grep { $ms{$_} } @ids;
 
 # so many calls take so long at least, however slow the machine is
 my @hurried = grep {

@@ -89,6 +89,9 @@ static ngx_http_binarize_problem_t  ngx_http_binarize_problems[] = {
     { 500, "Internal error",
       "The gateway could not do its work; its error log says why." },
 
+    { 503, "Too many tasks at once",
+      "The gateway has no room to ask for one more task now. Try again." },
+
     { 404, "Nothing to purge",
       "Neither this gateway nor Redis had anything of this task." },
 

@@ -252,7 +252,8 @@ int
 binarize_answer_goes_on(const binarize_answer_t *answer, int pending)
 {
     return outcome_class(answer) == OUTCOME_PENDING
-           || (answer->problem == BINARIZE_PROBLEM_BUSY && pending);
+           || (pending && (answer->problem == BINARIZE_PROBLEM_BUSY
+                           || answer->problem == BINARIZE_PROBLEM_CROWDED));
 }
 
 

@@ -25,6 +25,7 @@ static const char  *problem_names[] = {
     "credentials-refused",
     "no-token",
     "internal",
+    "crowded",
     "not-kept",
     "not-purged"
 };

@@ -34,12 +34,15 @@ typedef enum {
     BINARIZE_PROBLEM_TOKEN_FAILED,
     BINARIZE_PROBLEM_INTERNAL,
 
+    /* of a flight that was not begun */
+    BINARIZE_PROBLEM_CROWDED,
+
     /* of a purge, not of a flight */
     BINARIZE_PROBLEM_NOT_KEPT,
     BINARIZE_PROBLEM_NOT_PURGED
 } binarize_problem_e;
 
-/* those of a flight */
+/* those a flight ends with */
 #define BINARIZE_PROBLEMS  (BINARIZE_PROBLEM_INTERNAL + 1)
 
 

@@ -2,6 +2,7 @@
 /* Entries: finding, pinning, removing.  See store.h. */
 
 
+#include "claim.h"
 #include "store_private.h"
 
 
@@ -13,8 +14,6 @@ static uint64_t store_layout(void);
 static int store_geometry(binarize_store_t *store, uint64_t size);
 static void store_format(binarize_store_t *store);
 static void store_remove_entry(binarize_store_t *store,
-    binarize_store_entry_t *entry);
-static void store_chain_remove(binarize_store_t *store,
     binarize_store_entry_t *entry);
 static void store_unpin(binarize_store_t *store,
     binarize_store_entry_t *entry, unsigned slot);
@@ -51,6 +50,7 @@ store_layout(void)
         offsetof(binarize_store_entry_t, extents),
         offsetof(binarize_store_entry_t, pins),
         offsetof(binarize_store_entry_t, doc),
+        sizeof(binarize_store_claim_t),
         offsetof(binarize_store_meta_t, stored),
         offsetof(binarize_store_meta_t, etag)
     };
@@ -189,7 +189,8 @@ binarize_store_nblocks(const binarize_store_t *store)
 
 
 binarize_store_entry_t *
-binarize_store_find(const binarize_store_t *store, const unsigned char *key)
+binarize_store_find(const binarize_store_t *store, const unsigned char *key,
+    binarize_store_state_e state)
 {
     uint32_t                 block;
     binarize_store_entry_t  *entry;
@@ -200,7 +201,9 @@ binarize_store_find(const binarize_store_t *store, const unsigned char *key)
     {
         entry = binarize_store_entry(store, block);
 
-        if (memcmp(entry->key, key, BINARIZE_STORE_KEY_SIZE) == 0) {
+        if (memcmp(entry->key, key, BINARIZE_STORE_KEY_SIZE) == 0
+            && entry->state == state)
+        {
             return entry;
         }
     }
@@ -217,7 +220,7 @@ binarize_store_peek(binarize_store_t *store,
         binarize_store_recover(store);
     }
 
-    return binarize_store_find(store, key);
+    return binarize_store_find(store, key, BINARIZE_STORE_LIVE);
 }
 
 
@@ -324,8 +327,21 @@ binarize_store_account(binarize_store_t *store,
 }
 
 
-static void
-store_chain_remove(binarize_store_t *store, binarize_store_entry_t *entry)
+void
+binarize_store_chain_insert(binarize_store_t *store,
+    binarize_store_entry_t *entry)
+{
+    uint32_t  *bucket;
+
+    bucket = binarize_store_bucket(store, entry->key);
+    entry->chain = *bucket;
+    *bucket = binarize_store_index(store, entry);
+}
+
+
+void
+binarize_store_chain_remove(binarize_store_t *store,
+    binarize_store_entry_t *entry)
 {
     uint32_t  block, *link;
 
@@ -369,7 +385,7 @@ binarize_store_orphan(binarize_store_t *store, binarize_store_entry_t *entry)
 void
 binarize_store_unlink(binarize_store_t *store, binarize_store_entry_t *entry)
 {
-    store_chain_remove(store, entry);
+    binarize_store_chain_remove(store, entry);
     binarize_store_queue_leave(store, entry);
     binarize_store_account(store, entry, 0);
 
@@ -462,6 +478,12 @@ store_unpin(binarize_store_t *store, binarize_store_entry_t *entry,
         if (entry->queue == BINARIZE_STORE_QUEUE_NONE) {
             binarize_store_queue_return(store, entry);
         }
+
+        return;
+    }
+
+    if (entry->state == BINARIZE_STORE_CLAIMED) {
+        binarize_claim_unpinned(store, entry);
     }
 }
 
@@ -498,22 +520,21 @@ binarize_store_scarce(const binarize_store_t *store)
     stats = &store->stats;
 
     nblocks = store->nblocks - stats->nfree_blocks - stats->nevictable_blocks
-              - stats->nbuilding_blocks;
+              - stats->nbuilding_blocks - stats->nclaims;
 
     return nblocks > store->nblocks / STORE_MAX_SHARE;
 }
 
 
 void
-binarize_store_release_slot(binarize_store_t *store, unsigned slot)
+binarize_store_release_slot(binarize_store_t *store, unsigned slot,
+    uint64_t slots[BINARIZE_STORE_SLOTS / 64])
 {
     uint32_t                 block;
     unsigned char           *map;
     binarize_store_entry_t  *entry;
 
-    if (store->dirty) {
-        binarize_store_recover(store);
-    }
+    binarize_claim_orphan_all(store, slot, slots);
 
     if (slot >= BINARIZE_STORE_SLOTS || store->holds[slot] == 0) {
         return;

@@ -41,6 +41,8 @@
  *        |                    |      unpinned |  ZOMBIE
  *        +--------------------+---------------+-----+ last unpin
  *
+ * A claim (claim.h) is a head alone, CLAIMED until it is free.
+ *
  * Locking: "locked" below means that the caller holds the memory's mutex.
  * Such a call is short: it never copies a payload, and it examines a bounded
  * number of entries for eviction.  Each of them repairs the memory first if
@@ -83,7 +85,8 @@ typedef enum {
     BINARIZE_STORE_RESULT = 0,
     BINARIZE_STORE_NEGATIVE,
     BINARIZE_STORE_PENDING,
-    BINARIZE_STORE_NKINDS
+    BINARIZE_STORE_NKINDS,
+    BINARIZE_STORE_CLAIM = BINARIZE_STORE_NKINDS    /* see claim.h */
 } binarize_store_kind_e;
 
 
@@ -91,7 +94,8 @@ typedef enum {
     BINARIZE_STORE_FREE = 0,
     BINARIZE_STORE_BUILDING,
     BINARIZE_STORE_LIVE,
-    BINARIZE_STORE_ZOMBIE
+    BINARIZE_STORE_ZOMBIE,
+    BINARIZE_STORE_CLAIMED
 } binarize_store_state_e;
 
 
@@ -120,6 +124,19 @@ typedef struct {
 } binarize_store_extent_t;
 
 
+/* what there is of a claim besides its key, owner and pins, see claim.h */
+typedef struct {
+    uint64_t       epoch;           /* of the owner's process, 0: an orphan */
+    uint64_t       until_ms;        /* followers wait until then at most */
+    uint32_t       nowners;         /* so far */
+    uint32_t       reserved;
+
+    /* the owner's, for those who follow and who take it over */
+    uint64_t       turn_ms;         /* it waits for a turn; 0: it does not */
+    unsigned char  lease[32];       /* it has beyond the memory; or zeroes */
+} binarize_store_claim_t;
+
+
 /*
  * The head of an entry, one block.  The caller may read the members marked
  * so: without the mutex while the entry is pinned or built by its own slot
@@ -133,7 +150,7 @@ typedef struct {
     uint32_t       chain;           /* next entry of the bucket */
     uint32_t       hits;            /* caller reads */
     uint16_t       npinned;         /* slots that pin it */
-    uint16_t       owner;           /* slot that builds it */
+    uint16_t       owner;           /* slot that builds it, or has claimed */
     uint8_t        state;           /* binarize_store_state_e, caller reads */
     uint8_t        kind;            /* binarize_store_kind_e, caller reads */
     uint8_t        queue;
@@ -152,7 +169,10 @@ typedef struct {
 
     uint64_t       pins[BINARIZE_STORE_SLOTS / 64];        /* a bit a slot */
 
-    unsigned char  doc[BINARIZE_STORE_DOC_SIZE];
+    union {
+        unsigned char           doc[BINARIZE_STORE_DOC_SIZE];
+        binarize_store_claim_t  claim;
+    };
 } binarize_store_entry_t;
 
 
@@ -167,6 +187,7 @@ typedef struct {
     uint64_t       nzombie_blocks;
     uint64_t       nbuilding;
     uint64_t       nbuilding_blocks;
+    uint64_t       nclaims;
     uint64_t       npinned;         /* live entries that are pinned */
     uint64_t       nevictable_blocks;   /* of live entries not pinned */
     struct {
@@ -261,10 +282,12 @@ int binarize_store_unpin(binarize_store_t *store,
 int binarize_store_scarce(const binarize_store_t *store);
 
 /*
- * Drops all pins and unfinished entries of a slot whose process is gone.
- * Costs nothing if there are none.  Locked.
+ * Drops all pins and unfinished entries of a slot whose process is gone, and
+ * makes orphans of its claims: adds all who follow orphans to slots.  Costs
+ * nothing if there are none.  Locked.
  */
-void binarize_store_release_slot(binarize_store_t *store, unsigned slot);
+void binarize_store_release_slot(binarize_store_t *store, unsigned slot,
+    uint64_t slots[BINARIZE_STORE_SLOTS / 64]);
 
 
 /*

@@ -24,9 +24,6 @@ static int store_is_building(const binarize_store_t *store,
     const binarize_store_entry_t *entry);
 static uint32_t store_guess(const binarize_store_t *store);
 static uint32_t store_spare(const binarize_store_t *store);
-static binarize_store_entry_t *store_head_create(binarize_store_t *store,
-    uint32_t block, const unsigned char *key, binarize_store_kind_e kind,
-    unsigned slot);
 static int store_reserve(binarize_store_t *store, const unsigned char *key,
     binarize_store_kind_e kind, uint32_t nblocks, int in_run, unsigned slot,
     uint64_t now_ms, binarize_store_entry_t **entry);
@@ -93,15 +90,16 @@ store_spare(const binarize_store_t *store)
     uint64_t  nfree, nlists;
 
     nfree = store->stats.nfree_blocks;
-    nlists = nfree / BINARIZE_STORE_LIST_EXTENTS + 3;
+    nlists = nfree / BINARIZE_STORE_LIST_EXTENTS + 3
+             + binarize_store_kept(store);
 
     return nfree > nlists ? nfree - nlists : 0;
 }
 
 
-static binarize_store_entry_t *
-store_head_create(binarize_store_t *store, uint32_t block,
-    const unsigned char *key, binarize_store_kind_e kind, unsigned slot)
+binarize_store_entry_t *
+binarize_store_head_create(binarize_store_t *store, uint32_t block,
+    const unsigned char *key, binarize_store_kind_e kind)
 {
     binarize_store_entry_t  *entry;
 
@@ -111,7 +109,6 @@ store_head_create(binarize_store_t *store, uint32_t block,
     memcpy(entry->key, key, BINARIZE_STORE_KEY_SIZE);
 
     entry->generation = ++store->generation;
-    entry->owner = slot;
     entry->kind = kind;
     entry->nblocks = 1;
 
@@ -120,14 +117,6 @@ store_head_create(binarize_store_t *store, uint32_t block,
     binarize_store_map(store)[block] = BINARIZE_STORE_MAP_HEAD;
 
     binarize_store_commit();
-
-    entry->state = BINARIZE_STORE_BUILDING;
-
-    binarize_store_commit();
-
-    store->holds[slot]++;
-    store->stats.nbuilding++;
-    store->stats.nbuilding_blocks++;
 
     return entry;
 }
@@ -157,7 +146,18 @@ store_reserve(binarize_store_t *store, const unsigned char *key,
         return BINARIZE_FULL;
     }
 
-    e = store_head_create(store, block, key, kind, slot);
+    e = binarize_store_head_create(store, block, key, kind);
+    e->owner = slot;
+
+    binarize_store_commit();
+
+    e->state = BINARIZE_STORE_BUILDING;
+
+    binarize_store_commit();
+
+    store->holds[slot]++;
+    store->stats.nbuilding++;
+    store->stats.nbuilding_blocks++;
 
     if (n > 1) {
         (void) binarize_store_attach(store, e, block + 1, n - 1);
@@ -380,11 +380,10 @@ store_publish(binarize_store_t *store, binarize_store_entry_t *entry,
     const binarize_store_meta_t *meta)
 {
     int                      known;
-    uint32_t                *bucket;
     int64_t                  step;
     binarize_store_entry_t  *old;
 
-    old = binarize_store_find(store, entry->key);
+    old = binarize_store_find(store, entry->key, BINARIZE_STORE_LIVE);
     known = 0;
 
     if (old) {
@@ -411,10 +410,7 @@ store_publish(binarize_store_t *store, binarize_store_entry_t *entry,
         binarize_store_unlink(store, old);
     }
 
-    bucket = binarize_store_bucket(store, entry->key);
-    entry->chain = *bucket;
-    *bucket = binarize_store_index(store, entry);
-
+    binarize_store_chain_insert(store, entry);
     binarize_store_account(store, entry, 1);
     binarize_store_queue_admit(store, entry, known);
 

@@ -18,6 +18,7 @@ typedef struct {
     uint64_t                 queue_blocks[BINARIZE_STORE_NQUEUES];
     uint64_t                 nqueued;
     uint64_t                 nlive;
+    uint64_t                 nclaims;
     uint32_t                 holds[BINARIZE_STORE_SLOTS];
 } store_check_t;
 
@@ -30,6 +31,7 @@ static const char *store_check_entry(store_check_t *check, uint32_t block);
 static const char *store_check_runs(store_check_t *check);
 static const char *store_check_queues(store_check_t *check);
 static const char *store_check_chains(store_check_t *check);
+static const char *store_check_claims(store_check_t *check);
 static void store_check_pins(store_check_t *check,
     const binarize_store_entry_t *entry, unsigned *npinned);
 static const char *store_check_gauges(store_check_t *check);
@@ -141,7 +143,8 @@ store_check_found(store_check_t *check, uint32_t block)
 
         if (memcmp(binarize_store_entry(check->store, i)->key, entry->key,
                    BINARIZE_STORE_KEY_SIZE)
-            == 0)
+            == 0
+            && binarize_store_entry(check->store, i)->state == entry->state)
         {
             return "a key is found twice";
         }
@@ -224,6 +227,23 @@ store_check_entry(store_check_t *check, uint32_t block)
         check->stats.nzombies++;
         check->stats.nzombie_blocks += entry->nblocks;
         return npinned ? NULL : "a zombie is not pinned";
+
+    case BINARIZE_STORE_CLAIMED:
+        check->nclaims++;
+
+        if (entry->nblocks != 1 || entry->kind != BINARIZE_STORE_CLAIM
+            || entry->claim.nowners == 0)
+        {
+            return "a claim is not one";
+        }
+
+        if (npinned == 0
+            && (entry->claim.epoch == 0 || entry->claim.until_ms))
+        {
+            return "a claim without followers is kept, or waited for";
+        }
+
+        return store_check_found(check, block);
 
     case BINARIZE_STORE_LIVE:
         break;
@@ -403,7 +423,8 @@ store_check_chains(store_check_t *check)
 
             entry = binarize_store_entry(store, block);
 
-            if (entry->state != BINARIZE_STORE_LIVE
+            if ((entry->state != BINARIZE_STORE_LIVE
+                 && entry->state != BINARIZE_STORE_CLAIMED)
                 || binarize_store_bucket(store, entry->key) != &buckets[i])
             {
                 return "a chain has an entry that is not of it";
@@ -413,7 +434,40 @@ store_check_chains(store_check_t *check)
         }
     }
 
-    return n == check->nlive ? NULL : "chains have too many entries";
+    return n == check->nlive + check->nclaims
+           ? NULL : "chains have too many entries";
+}
+
+
+static const char *
+store_check_claims(store_check_t *check)
+{
+    uint32_t                       block, newer;
+    uint64_t                       n;
+    const binarize_store_entry_t  *claim;
+
+    n = 0;
+    newer = 0;
+
+    for (block = check->store->newest_claim; block; block = claim->older) {
+
+        if (block > check->store->nblocks || check->owners[block] != block) {
+            return "the list of claims has what is no entry";
+        }
+
+        claim = binarize_store_entry(check->store, block);
+
+        if (claim->state != BINARIZE_STORE_CLAIMED || claim->newer != newer
+            || ++n > check->nclaims)
+        {
+            return "the list of claims is wrong";
+        }
+
+        newer = block;
+    }
+
+    return n == check->nclaims && n == check->store->stats.nclaims
+           ? NULL : "the number of claims is wrong";
 }
 
 
@@ -517,6 +571,10 @@ binarize_store_check(const binarize_store_t *store, uint32_t *owners)
 
     if (error == NULL) {
         error = store_check_chains(&check);
+    }
+
+    if (error == NULL) {
+        error = store_check_claims(&check);
     }
 
     if (error == NULL

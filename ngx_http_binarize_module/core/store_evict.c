@@ -482,7 +482,7 @@ binarize_store_evict(binarize_store_t *store, uint32_t nblocks, int in_run,
 {
     int                      enough;
     unsigned                 i;
-    uint64_t                 need, nfree;
+    uint64_t                 kept, need, nfree;
     binarize_store_entry_t  *entry, *least;
     binarize_store_queue_t  *queue;
 
@@ -497,18 +497,21 @@ binarize_store_evict(binarize_store_t *store, uint32_t nblocks, int in_run,
         return BINARIZE_FULL;
     }
 
+    /* what is for claims stays free, as far as anybody can go for it */
+
+    kept = binarize_store_kept(store);
     least = NULL;
 
     for (i = 0; /* void */ ; i++) {
 
-        if (store->stats.nfree_blocks > nblocks
+        if (store->stats.nfree_blocks > nblocks + kept
             && binarize_store_may_take(store, nblocks))
         {
             return BINARIZE_OK;
         }
 
         queue = store_candidate_queue(store);
-        enough = store->stats.nfree_blocks >= need;
+        enough = store->stats.nfree_blocks >= need + kept;
 
         if (enough
             && (i == STORE_EVICT_STEPS || !in_run
@@ -517,11 +520,15 @@ binarize_store_evict(binarize_store_t *store, uint32_t nblocks, int in_run,
             return BINARIZE_OK;
         }
 
+        if (queue->oldest == 0) {
+            return BINARIZE_OK;
+        }
+
         if (i == STORE_EVICT_STEPS) {
             break;
         }
 
-        entry = store_evict_next(store, queue, need, now_ms);
+        entry = store_evict_next(store, queue, need + kept, now_ms);
 
         if (entry && (least == NULL || entry->stamp < least->stamp)) {
             least = entry;

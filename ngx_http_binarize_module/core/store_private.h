@@ -53,6 +53,14 @@
 
 #define BINARIZE_STORE_LIST_EXTENTS  62
 
+/*
+ * 1 / N of the memory is kept free for claims, and some blocks at least where
+ * that is not another 1 / N
+ */
+#define BINARIZE_STORE_CLAIM_KEPT    128
+#define BINARIZE_STORE_CLAIM_LEAST   64
+#define BINARIZE_STORE_CLAIM_MOST    16
+
 
 typedef struct {
     uint32_t       oldest;
@@ -114,6 +122,8 @@ struct binarize_store_s {
 
     uint64_t       class_bits[BINARIZE_STORE_NCLASS_WORDS];
     uint32_t       classes[BINARIZE_STORE_NCLASSES];
+
+    uint32_t       newest_claim;    /* of all */
 
     /* pins and unfinished entries of each slot */
     uint32_t       holds[BINARIZE_STORE_SLOTS];
@@ -187,6 +197,36 @@ binarize_store_nlists(uint32_t nextents)
 
     return (nextents - BINARIZE_STORE_EXTENTS
             + BINARIZE_STORE_LIST_EXTENTS - 1) / BINARIZE_STORE_LIST_EXTENTS;
+}
+
+
+/* blocks that only claims may have */
+static inline uint32_t
+binarize_store_claim_room(const binarize_store_t *store)
+{
+    uint32_t  least, room;
+
+    least = store->nblocks / BINARIZE_STORE_CLAIM_MOST;
+
+    if (least > BINARIZE_STORE_CLAIM_LEAST) {
+        least = BINARIZE_STORE_CLAIM_LEAST;
+    }
+
+    room = store->nblocks / BINARIZE_STORE_CLAIM_KEPT;
+
+    return room > least ? room : least;
+}
+
+
+/* those of them that are free, for claims to come */
+static inline uint32_t
+binarize_store_kept(const binarize_store_t *store)
+{
+    uint32_t  room;
+
+    room = binarize_store_claim_room(store);
+
+    return store->stats.nclaims < room ? room - store->stats.nclaims : 0;
 }
 
 
@@ -340,8 +380,14 @@ binarize_store_forgotten(const binarize_store_entry_t *entry, uint64_t now_ms)
 }
 
 
+/* what is linked of a key in that state: BINARIZE_STORE_LIVE, or .._CLAIMED */
 binarize_store_entry_t *binarize_store_find(const binarize_store_t *store,
-    const unsigned char *key);
+    const unsigned char *key, binarize_store_state_e state);
+
+void binarize_store_chain_insert(binarize_store_t *store,
+    binarize_store_entry_t *entry);
+void binarize_store_chain_remove(binarize_store_t *store,
+    binarize_store_entry_t *entry);
 
 /* a live entry leaves chain and queue, and becomes a zombie or free blocks */
 void binarize_store_unlink(binarize_store_t *store,
@@ -355,7 +401,26 @@ void binarize_store_orphan(binarize_store_t *store,
 void binarize_store_free(binarize_store_t *store,
     binarize_store_entry_t *entry);
 
-/* gauges of a live entry: it comes (1) or goes (0) */
+/*
+ * store_build.c: a head of a block that was taken; it is nothing until its
+ * state is set
+ */
+binarize_store_entry_t *binarize_store_head_create(binarize_store_t *store,
+    uint32_t block, const unsigned char *key, binarize_store_kind_e kind);
+
+
+/* claim.c */
+
+/* where a new one, or recovery, has it */
+void binarize_claim_link(binarize_store_t *store,
+    binarize_store_entry_t *claim);
+
+/* its last follower has left */
+void binarize_claim_unpinned(binarize_store_t *store,
+    binarize_store_entry_t *claim);
+
+
+/* store.c: gauges of a live entry: it comes (1) or goes (0) */
 void binarize_store_account(binarize_store_t *store,
     const binarize_store_entry_t *entry, int comes);
 

@@ -21,7 +21,8 @@ static int store_mark_run(binarize_store_t *store, uint32_t first,
     uint32_t nblocks, unsigned value);
 static uint32_t store_mark(binarize_store_t *store,
     const binarize_store_entry_t *entry, uint32_t nruns, unsigned value);
-static int store_claim(binarize_store_t *store, binarize_store_entry_t *entry);
+static int store_forsaken(const binarize_store_entry_t *claim);
+static int store_own(binarize_store_t *store, binarize_store_entry_t *entry);
 static void store_drop(binarize_store_t *store, binarize_store_entry_t *entry);
 static void store_derived_clear(binarize_store_t *store);
 static void store_pins_count(binarize_store_t *store,
@@ -150,10 +151,28 @@ store_mark(binarize_store_t *store, const binarize_store_entry_t *entry,
 }
 
 
+/* the claim has neither owner nor followers */
+
+static int
+store_forsaken(const binarize_store_entry_t *claim)
+{
+    unsigned  i;
+
+    for (i = 0; i < BINARIZE_STORE_SLOTS / 64; i++) {
+
+        if (claim->pins[i]) {
+            return 0;
+        }
+    }
+
+    return claim->claim.epoch == 0;
+}
+
+
 /* takes the entry's blocks for it, if all is well with it */
 
 static int
-store_claim(binarize_store_t *store, binarize_store_entry_t *entry)
+store_own(binarize_store_t *store, binarize_store_entry_t *entry)
 {
     uint32_t                  i, link, n, nruns, prev;
     uint64_t                  ndata;
@@ -161,8 +180,10 @@ store_claim(binarize_store_t *store, binarize_store_entry_t *entry)
     binarize_store_extent_t  *extent;
 
     if (entry->state < BINARIZE_STORE_BUILDING
-        || entry->state > BINARIZE_STORE_ZOMBIE
-        || entry->kind >= BINARIZE_STORE_NKINDS
+        || entry->state > BINARIZE_STORE_CLAIMED
+        || (entry->state == BINARIZE_STORE_CLAIMED
+            ? entry->kind != BINARIZE_STORE_CLAIM || store_forsaken(entry)
+            : entry->kind >= BINARIZE_STORE_NKINDS)
         || entry->owner >= BINARIZE_STORE_SLOTS
         || entry->doc_size > BINARIZE_STORE_MAX_DOC_SIZE
         || entry->nextents > store->nblocks)
@@ -240,6 +261,7 @@ store_derived_clear(binarize_store_t *store)
 
     memset(store->queues, 0, sizeof(store->queues));
     memset(store->holds, 0, sizeof(store->holds));
+    store->newest_claim = 0;
 
     binarize_store_runs_clear(store);
 
@@ -249,6 +271,7 @@ store_derived_clear(binarize_store_t *store)
     stats->nzombie_blocks = 0;
     stats->nbuilding = 0;
     stats->nbuilding_blocks = 0;
+    stats->nclaims = 0;
     stats->npinned = 0;
     stats->nevictable_blocks = 0;
     memset(stats->kinds, 0, sizeof(stats->kinds));
@@ -297,6 +320,15 @@ store_count(binarize_store_t *store, binarize_store_entry_t *entry)
         store_drop(store, entry);
         break;
 
+    case BINARIZE_STORE_CLAIMED:
+        binarize_claim_link(store, entry);
+
+        if (entry->npinned == 0) {
+            entry->claim.until_ms = 0;
+        }
+
+        break;
+
     default:
         binarize_store_account(store, entry, 1);
     }
@@ -306,11 +338,7 @@ store_count(binarize_store_t *store, binarize_store_entry_t *entry)
 static void
 store_link(binarize_store_t *store, binarize_store_entry_t *entry)
 {
-    uint32_t  *bucket;
-
-    bucket = binarize_store_bucket(store, entry->key);
-    entry->chain = *bucket;
-    *bucket = binarize_store_index(store, entry);
+    binarize_store_chain_insert(store, entry);
 
     if (entry->freq > BINARIZE_STORE_MAX_FREQ) {
         entry->freq = BINARIZE_STORE_MAX_FREQ;
@@ -338,7 +366,7 @@ store_link_live(binarize_store_t *store)
             continue;
         }
 
-        other = binarize_store_find(store, entry->key);
+        other = binarize_store_find(store, entry->key, BINARIZE_STORE_LIVE);
 
         if (other == NULL) {
             store_link(store, entry);
@@ -508,7 +536,7 @@ binarize_store_recover(binarize_store_t *store)
     {
         entry = binarize_store_entry(store, block);
 
-        if (store_claim(store, entry) == BINARIZE_OK) {
+        if (store_own(store, entry) == BINARIZE_OK) {
             store_count(store, entry);
 
         } else {

@@ -1,17 +1,9 @@
 
 /*
  * Flights: all requests of this worker for one id wait on one flight, and of
- * all workers' flights for it one leads, the others follow.
- *
- *             +------------- what the zone knows is enough -----> land
- *             |
- *   look -----+-- another worker leads: follow -- woken, or its lease
- *    ^        |                                   has run out --+
- *    |        +-- lead: Redis, token, turn of the budget,       |
- *    |                  fetch ------------------- land          |
- *    +----------------------------------------------------------+
- *    |
- *    +-- the task is pending and somebody waits: sleep until the next poll
+ * all workers' flights for it one leads, the others follow.  What a flight
+ * decides is core/flight.h's; here is what it has to be told, and what it has
+ * done.
  *
  * What a leader finds out it leaves in the zone before it wakes the others:
  * a landing is always something that can be looked up.
@@ -24,6 +16,7 @@
 
 #include "flight/conf.h"
 #include "flight/result.h"
+#include "core/flight.h"
 
 
 typedef struct ngx_http_binarize_flight_s  ngx_http_binarize_flight_t;
@@ -33,6 +26,8 @@ typedef struct ngx_http_binarize_flight_s  ngx_http_binarize_flight_t;
 typedef struct ngx_http_binarize_waiter_s  ngx_http_binarize_waiter_t;
 
 struct ngx_http_binarize_waiter_s {
+    binarize_waiter_t                  core;
+
     /* the caller's */
     ngx_msec_t                         started_ms;
     ngx_msec_t                         wait_ms;    /* for the task, from then */
@@ -47,8 +42,8 @@ struct ngx_http_binarize_waiter_s {
     ngx_uint_t                         cloud_calls;
 
     /* implementation */
-    ngx_http_binarize_flight_t        *flight;     /* NULL: waits for none */
-    ngx_queue_t                        queue;      /* flight->waiters */
+    ngx_http_binarize_zone_t          *zone;
+    ngx_http_binarize_result_t        *result;     /* is to be answered by */
     ngx_event_t                        deadline;
     unsigned                           leader:1;   /* has started it */
 };
@@ -63,11 +58,12 @@ ngx_int_t ngx_http_binarize_flight_join(ngx_http_request_t *r,
     ngx_http_binarize_flight_conf_t *conf, u_char *key, u_char *guid,
     ngx_http_binarize_waiter_t *waiter);
 
-/* the client is gone; the flight goes on */
+/* the client is gone; the flight goes on while others wait */
 void ngx_http_binarize_flight_leave(ngx_http_binarize_waiter_t *waiter);
 
 /* before the worker's first flight in that zone */
-void ngx_http_binarize_flight_init_process(ngx_http_binarize_zone_t *zone);
+ngx_int_t ngx_http_binarize_flight_init_process(ngx_cycle_t *cycle,
+    ngx_http_binarize_zone_t *zone);
 
 /* names the gateways' counters, and counts what their Redis do */
 ngx_int_t ngx_http_binarize_flight_metrics_init_process(

@@ -3,10 +3,6 @@
 #include "core/state.h"
 
 
-/* how often a node that waits looks by itself */
-#define NGX_HTTP_BINARIZE_NODES_LOOK_MS  1000
-
-
 /* what is asked behind the lease; outlives the flight where it has to */
 typedef struct {
     ngx_http_binarize_redis_call_t   get;       /* the state, */
@@ -17,10 +13,10 @@ typedef struct {
 } ngx_http_binarize_nodes_ask_t;
 
 
-static void ngx_http_binarize_nodes_lease_adopt(
-    ngx_http_binarize_flight_t *flight);
-static void ngx_http_binarize_nodes_lease_publish(
+static void ngx_http_binarize_nodes_claimed(
     ngx_http_binarize_flight_t *flight, u_char *token);
+static void ngx_http_binarize_nodes_claim(ngx_http_binarize_flight_t *flight,
+    u_char *token);
 static ngx_int_t ngx_http_binarize_nodes_ask_behind(
     ngx_http_binarize_flight_t *flight);
 static ngx_int_t ngx_http_binarize_nodes_command(
@@ -38,11 +34,10 @@ static void ngx_http_binarize_nodes_on_ttl(void *data, ngx_int_t rc,
 static void ngx_http_binarize_nodes_on_exists(void *data, ngx_int_t rc,
     redisReply *reply);
 static void ngx_http_binarize_nodes_on_lease(void *data, ngx_int_t rc);
-static void ngx_http_binarize_nodes_decide(ngx_http_binarize_flight_t *flight);
+static binarize_flight_event_t ngx_http_binarize_nodes_answer(
+    ngx_http_binarize_flight_t *flight, ngx_uint_t landed);
 static ngx_http_binarize_result_t *ngx_http_binarize_nodes_read_state(
     ngx_http_binarize_flight_t *flight);
-static void ngx_http_binarize_nodes_wait(ngx_http_binarize_flight_t *flight);
-static void ngx_http_binarize_nodes_look(ngx_http_binarize_flight_t *flight);
 static void ngx_http_binarize_nodes_on_landing(void *data, ngx_str_t *ns,
     u_char *guid);
 static void ngx_http_binarize_nodes_on_published(void *data, ngx_int_t rc,
@@ -55,20 +50,29 @@ static void ngx_http_binarize_nodes_on_published(void *data, ngx_int_t rc,
  * All in one round trip; the answers come in the order of the commands.
  */
 
-void
-ngx_http_binarize_nodes_ask(ngx_http_binarize_flight_t *flight)
+binarize_flight_event_t
+ngx_http_binarize_flight_lease(binarize_flight_t *core)
 {
+    u_char                            token[NGX_HTTP_BINARIZE_L2_TOKEN];
+    ngx_http_binarize_flight_t       *flight;
     ngx_http_binarize_flight_conf_t  *conf;
 
+    flight = (ngx_http_binarize_flight_t *) core;
     conf = flight->conf;
 
     flight->state_reply = NULL;
     flight->state_ttl_ms = 0;
     flight->lease_rc = NGX_ERROR;
-    flight->landed = 0;
     flight->held_ms = ngx_current_msec + NGX_HTTP_BINARIZE_LEASE_MS;
 
-    ngx_http_binarize_nodes_lease_adopt(flight);
+    /* the lease of a worker that died leading is not waited for */
+
+    ngx_http_binarize_nodes_claimed(flight, token);
+
+    if (token[0]) {
+        ngx_http_binarize_l2_lease_drop(conf->redis, &conf->ns, flight->guid,
+                                        token);
+    }
 
     flight->lease = ngx_http_binarize_l2_lease(conf->redis, &conf->ns,
                                            flight->guid,
@@ -77,70 +81,62 @@ ngx_http_binarize_nodes_ask(ngx_http_binarize_flight_t *flight)
                                            flight);
 
     if (flight->lease == NULL) {
-        ngx_http_binarize_lead_to_cloud(flight);
-        return;
+        return ngx_http_binarize_flight_says(BINARIZE_FLIGHT_UNUSABLE, 0);
     }
 
-    ngx_http_binarize_nodes_lease_publish(flight,
+    ngx_http_binarize_nodes_claim(flight,
                              ngx_http_binarize_l2_lease_token(flight->lease));
 
     if (ngx_http_binarize_nodes_ask_behind(flight) != NGX_OK) {
         ngx_http_binarize_l2_lease_release(flight->lease);
         flight->lease = NULL;
 
-        ngx_http_binarize_lead_to_cloud(flight);
+        return ngx_http_binarize_flight_says(BINARIZE_FLIGHT_UNUSABLE, 0);
     }
+
+    return ngx_http_binarize_flight_asked();
 }
 
 
-/* the lease of a worker that died leading this flight is not waited for */
+/* the lease of our claim, which its last owner may have had, or zeroes */
 
 static void
-ngx_http_binarize_nodes_lease_adopt(ngx_http_binarize_flight_t *flight)
+ngx_http_binarize_nodes_claimed(ngx_http_binarize_flight_t *flight,
+    u_char *token)
 {
-    u_char  token[NGX_HTTP_BINARIZE_L2_TOKEN];
+    binarize_store_entry_t  *claim;
 
-    if (flight->shm == NULL) {
-        return;
-    }
+    ngx_memzero(token, NGX_HTTP_BINARIZE_L2_TOKEN);
 
     ngx_http_binarize_zone_lock(flight->zone);
-    ngx_memcpy(token, flight->shm->lease, sizeof(token));
-    ngx_http_binarize_zone_unlock(flight->zone);
 
-    if (token[0]) {
-        ngx_http_binarize_l2_lease_drop(flight->conf->redis,
-                                        &flight->conf->ns, flight->guid,
-                                        token);
+    claim = ngx_http_binarize_claim_locked(flight);
+
+    if (claim) {
+        ngx_memcpy(token, claim->claim.lease, NGX_HTTP_BINARIZE_L2_TOKEN);
     }
+
+    ngx_http_binarize_zone_unlock(flight->zone);
 }
 
 
 /* whoever takes the lead over finds it; NULL: there is nothing to give back */
 
 static void
-ngx_http_binarize_nodes_lease_publish(ngx_http_binarize_flight_t *flight,
+ngx_http_binarize_nodes_claim(ngx_http_binarize_flight_t *flight,
     u_char *token)
 {
-    ngx_http_binarize_shm_flight_t  *sf;
-
-    sf = flight->shm;
-
-    if (sf == NULL) {
-        return;
-    }
+    binarize_store_entry_t  *claim;
 
     ngx_http_binarize_zone_lock(flight->zone);
 
-    if (sf->leader == ngx_pid
-        && ngx_memcmp(sf->key, flight->key, sizeof(sf->key)) == 0)
-    {
-        if (token) {
-            ngx_memcpy(sf->lease, token, sizeof(sf->lease));
+    claim = ngx_http_binarize_claim_locked(flight);
 
-        } else {
-            ngx_memzero(sf->lease, sizeof(sf->lease));
-        }
+    if (claim && token) {
+        ngx_memcpy(claim->claim.lease, token, sizeof(claim->claim.lease));
+
+    } else if (claim) {
+        ngx_memzero(claim->claim.lease, sizeof(claim->claim.lease));
     }
 
     ngx_http_binarize_zone_unlock(flight->zone);
@@ -303,10 +299,10 @@ ngx_http_binarize_nodes_on_exists(void *data, ngx_int_t rc, redisReply *reply)
         return;
     }
 
-    flight->landed = (rc == NGX_OK && reply->type == REDIS_REPLY_INTEGER
-                      && reply->integer);
-
-    ngx_http_binarize_nodes_decide(flight);
+    ngx_http_binarize_flight_event(flight,
+           ngx_http_binarize_nodes_answer(flight,
+                      rc == NGX_OK && reply->type == REDIS_REPLY_INTEGER
+                      && reply->integer));
 }
 
 
@@ -328,60 +324,54 @@ ngx_http_binarize_nodes_on_lease(void *data, ngx_int_t rc)
 }
 
 
-static void
-ngx_http_binarize_nodes_decide(ngx_http_binarize_flight_t *flight)
+/* a result is the newest that can be known, then what a node said of one */
+
+static binarize_flight_event_t
+ngx_http_binarize_nodes_answer(ngx_http_binarize_flight_t *flight,
+    ngx_uint_t landed)
 {
     ngx_int_t                    rc;
+    binarize_flight_event_e      kind;
     ngx_http_binarize_result_t  *result;
 
     rc = flight->lease_rc;
     result = ngx_http_binarize_nodes_read_state(flight);
 
-    ngx_http_binarize_metric_lease(flight->zone, rc,
-                                   result || flight->landed);
+    ngx_http_binarize_metric_lease(flight->zone, rc, result || landed);
 
-    /* a result that is there but no good (see l2.c) is looked up only once */
-
-    if (flight->landed && flight->relooked) {
-        flight->landed = 0;
+    if (result && landed) {
+        ngx_http_binarize_result_release(result);
+        result = NULL;
     }
 
-    if (rc != NGX_OK || result || flight->landed) {
+    if (rc != NGX_OK || result) {
         ngx_http_binarize_l2_lease_release(flight->lease);
         flight->lease = NULL;
     }
 
-    if (flight->landed) {
-
-        if (result) {
-            ngx_http_binarize_result_release(result);
-        }
-
-        flight->relooked = 1;
-        flight->looked_up = 0;
-
-        ngx_http_binarize_lead(flight);
-        return;
+    if (rc == NGX_BUSY) {
+        ngx_http_binarize_nodes_claim(flight, NULL);
     }
 
     if (result) {
         result->source = ngx_http_binarize_flight_source(flight,
                                         ngx_http_binarize_result_hit(result));
 
-        result = ngx_http_binarize_keep_state(flight, result, 1);
-
-        ngx_http_binarize_flight_release(flight);
-        ngx_http_binarize_flight_land(flight, result);
-        return;
+        return ngx_http_binarize_flight_known(flight,
+                          ngx_http_binarize_keep_state(flight, result, 1));
     }
 
-    if (rc == NGX_BUSY) {
-        ngx_http_binarize_nodes_lease_publish(flight, NULL);
-        ngx_http_binarize_nodes_wait(flight);
-        return;
+    if (rc == NGX_OK) {
+        kind = landed ? BINARIZE_FLIGHT_HELD_LANDED : BINARIZE_FLIGHT_HELD;
+
+    } else if (rc == NGX_BUSY) {
+        kind = landed ? BINARIZE_FLIGHT_BUSY_LANDED : BINARIZE_FLIGHT_BUSY;
+
+    } else {
+        kind = BINARIZE_FLIGHT_UNUSABLE;
     }
 
-    ngx_http_binarize_lead_to_cloud(flight);
+    return ngx_http_binarize_flight_says(kind, 0);
 }
 
 
@@ -419,58 +409,6 @@ ngx_http_binarize_nodes_read_state(ngx_http_binarize_flight_t *flight)
 }
 
 
-/*
- * Another node flies.  This worker goes on leading its node's flight: the
- * other workers follow it.
- */
-
-static void
-ngx_http_binarize_nodes_wait(ngx_http_binarize_flight_t *flight)
-{
-    ngx_http_binarize_main_conf_t  *bmcf;
-
-    if (ngx_http_binarize_call_stopped()) {
-        ngx_http_binarize_lead_give_up(flight);
-        return;
-    }
-
-    bmcf = flight->conf->main;
-
-    /* the call is another node's to make */
-
-    ngx_http_binarize_flight_rest(flight);
-
-    flight->followed = 1;
-    flight->remote = 1;
-    ngx_http_binarize_gauge_move(flight->zone, &flight->gauge,
-                                 NGX_HTTP_BINARIZE_G_REMOTE);
-    ngx_queue_insert_tail(&bmcf->remote, &flight->queue);
-
-    /* a message may be lost, and a node that is gone sends none */
-
-    flight->state = ngx_http_binarize_nodes_look;
-    ngx_add_timer(&flight->event, NGX_HTTP_BINARIZE_NODES_LOOK_MS);
-}
-
-
-static void
-ngx_http_binarize_nodes_look(ngx_http_binarize_flight_t *flight)
-{
-    flight->remote = 0;
-    ngx_queue_remove(&flight->queue);
-
-    if (ngx_queue_empty(&flight->waiters)
-        && !ngx_http_binarize_flight_has_followers(flight))
-    {
-        ngx_http_binarize_flight_release(flight);
-        ngx_http_binarize_flight_land(flight, NULL);
-        return;
-    }
-
-    ngx_http_binarize_lead(flight);
-}
-
-
 static void
 ngx_http_binarize_nodes_on_landing(void *data, ngx_str_t *ns, u_char *guid)
 {
@@ -482,7 +420,7 @@ ngx_http_binarize_nodes_on_landing(void *data, ngx_str_t *ns, u_char *guid)
          q != ngx_queue_sentinel(&bmcf->remote);
          q = ngx_queue_next(q))
     {
-        flight = ngx_queue_data(q, ngx_http_binarize_flight_t, queue);
+        flight = ngx_queue_data(q, ngx_http_binarize_flight_t, remote);
 
         if (guid
             && (ngx_memcmp(guid, flight->guid, BINARIZE_GUID_SIZE) != 0
@@ -582,8 +520,12 @@ ngx_http_binarize_nodes_on_published(void *data, ngx_int_t rc,
 
 
 void
-ngx_http_binarize_nodes_release(ngx_http_binarize_flight_t *flight)
+ngx_http_binarize_flight_give_lease(binarize_flight_t *core)
 {
+    ngx_http_binarize_flight_t  *flight;
+
+    flight = (ngx_http_binarize_flight_t *) core;
+
     if (flight->lease == NULL) {
         return;
     }

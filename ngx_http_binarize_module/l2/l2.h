@@ -122,8 +122,9 @@ typedef void (*ngx_http_binarize_l2_purge_pt)(void *data, ngx_int_t rc);
 
 /*
  * Asks for the lease, key {<result key>}:lease, which ends by itself after
- * ttl_ms.  The handler is called once, never from inside.  Returns NULL if
- * Redis is not usable now: the handler is not called.
+ * ttl_ms, and is renewed before while it is held.  The handler is called once,
+ * never from inside.  Returns NULL if Redis is not usable now: the handler is
+ * not called.
  */
 ngx_http_binarize_l2_lease_t *ngx_http_binarize_l2_lease(
     ngx_http_binarize_redis_t *redis, ngx_str_t *ns, u_char *guid,
@@ -138,10 +139,6 @@ void ngx_http_binarize_l2_lease_release(ngx_http_binarize_l2_lease_t *lease);
 
 /* The same for a lease that is held, and tells all nodes to look. */
 void ngx_http_binarize_l2_lease_land(ngx_http_binarize_l2_lease_t *lease);
-
-/* Lets a lease that is held live for ttl_ms from now. */
-void ngx_http_binarize_l2_lease_extend(ngx_http_binarize_l2_lease_t *lease,
-    ngx_msec_t ttl_ms);
 
 /*
  * What the lease is set to, NGX_HTTP_BINARIZE_L2_TOKEN bytes: whoever knows it

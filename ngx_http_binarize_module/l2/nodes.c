@@ -2,6 +2,8 @@
 #include "l2/l2.h"
 #include "ngx_http_binarize_scripts.h"
 
+#include <ngx_event.h>
+
 
 /* of the message of a purge, besides <ns>:<guid> */
 #define NGX_HTTP_BINARIZE_L2_PURGE_SIZE                                       \
@@ -25,6 +27,9 @@ struct ngx_http_binarize_l2_lease_s {
     ngx_http_binarize_l2_lease_pt         handler;   /* NULL: released */
     void                                 *data;
 
+    ngx_msec_t                            ttl_ms;
+    ngx_queue_t                           queue;     /* .._l2_leases */
+
     unsigned                              landed:1;  /* to be told */
 
     u_char                                token[NGX_HTTP_BINARIZE_L2_TOKEN];
@@ -47,6 +52,11 @@ static void ngx_http_binarize_l2_on_lease(void *data, ngx_int_t rc,
     redisReply *reply);
 static void ngx_http_binarize_l2_lease_give_back(
     ngx_http_binarize_l2_lease_t *lease);
+static void ngx_http_binarize_l2_lease_keep(
+    ngx_http_binarize_l2_lease_t *lease);
+static void ngx_http_binarize_l2_on_renewal(ngx_event_t *ev);
+static void ngx_http_binarize_l2_lease_extend(
+    ngx_http_binarize_l2_lease_t *lease);
 static void ngx_http_binarize_l2_on_given_back(void *data, ngx_int_t rc,
     redisReply *reply);
 static void ngx_http_binarize_l2_on_message(void *data, ngx_str_t *message);
@@ -59,6 +69,17 @@ static ngx_http_binarize_redis_script_t  ngx_http_binarize_l2_release_script =
 
 static ngx_http_binarize_redis_script_t  ngx_http_binarize_l2_extend_script =
     ngx_http_binarize_redis_script(ngx_http_binarize_lua_lease_extend);
+
+
+/* of this worker, those that are held; and when they are renewed */
+static ngx_queue_t  ngx_http_binarize_l2_leases = {
+    &ngx_http_binarize_l2_leases, &ngx_http_binarize_l2_leases
+};
+
+static ngx_event_t  ngx_http_binarize_l2_renewal = {
+    .handler = ngx_http_binarize_l2_on_renewal,
+    .data = &ngx_http_binarize_l2_renewal
+};
 
 
 ngx_http_binarize_l2_lease_t *
@@ -82,6 +103,7 @@ ngx_http_binarize_l2_lease(ngx_http_binarize_redis_t *redis, ngx_str_t *ns,
 
     lease->handler = handler;
     lease->data = data;
+    lease->ttl_ms = ttl_ms;
     lease->call.handler = ngx_http_binarize_l2_on_lease;
 
     (void) ngx_sprintf(lease->token, "%08xD%08xD%08xD%08xD",
@@ -135,6 +157,7 @@ ngx_http_binarize_l2_lease_create(ngx_http_binarize_redis_t *redis,
 
     lease->redis = redis;
     lease->call.data = lease;
+    ngx_queue_init(&lease->queue);
 
     lease->key.data = (u_char *) (lease + 1);
     ngx_http_binarize_l2_key_beside(redis, ns, guid,
@@ -200,6 +223,10 @@ ngx_http_binarize_l2_on_lease(void *data, ngx_int_t rc, redisReply *reply)
         return;
     }
 
+    if (lease->state == lease_held) {
+        ngx_http_binarize_l2_lease_keep(lease);
+    }
+
     lease->handler(lease->data, rc == NGX_DECLINED ? NGX_ERROR : rc);
 }
 
@@ -228,6 +255,7 @@ ngx_http_binarize_l2_lease_give_back(ngx_http_binarize_l2_lease_t *lease)
 
     lease->state = lease_given_back;
     lease->call.handler = ngx_http_binarize_l2_on_given_back;
+    ngx_queue_remove(&lease->queue);
 
     prefix = ngx_http_binarize_redis_prefix(lease->redis);
 
@@ -276,17 +304,48 @@ ngx_http_binarize_l2_lease_land(ngx_http_binarize_l2_lease_t *lease)
 }
 
 
-void
-ngx_http_binarize_l2_lease_extend(ngx_http_binarize_l2_lease_t *lease,
-    ngx_msec_t ttl_ms)
+/* until it is given back */
+
+static void
+ngx_http_binarize_l2_lease_keep(ngx_http_binarize_l2_lease_t *lease)
+{
+    ngx_queue_insert_tail(&ngx_http_binarize_l2_leases, &lease->queue);
+
+    if (!ngx_http_binarize_l2_renewal.timer_set) {
+        ngx_http_binarize_l2_renewal.log = ngx_cycle->log;
+        ngx_add_timer(&ngx_http_binarize_l2_renewal, lease->ttl_ms / 3);
+    }
+}
+
+
+static void
+ngx_http_binarize_l2_on_renewal(ngx_event_t *ev)
+{
+    ngx_queue_t                   *q;
+    ngx_http_binarize_l2_lease_t  *lease;
+
+    lease = NULL;
+
+    for (q = ngx_queue_head(&ngx_http_binarize_l2_leases);
+         q != ngx_queue_sentinel(&ngx_http_binarize_l2_leases);
+         q = ngx_queue_next(q))
+    {
+        lease = ngx_queue_data(q, ngx_http_binarize_l2_lease_t, queue);
+        ngx_http_binarize_l2_lease_extend(lease);
+    }
+
+    if (lease) {
+        ngx_add_timer(ev, lease->ttl_ms / 3);
+    }
+}
+
+
+static void
+ngx_http_binarize_l2_lease_extend(ngx_http_binarize_l2_lease_t *lease)
 {
     u_char                           ttl[NGX_INT_T_LEN];
     ngx_str_t                        args[3];
     ngx_http_binarize_redis_call_t  *call;
-
-    if (lease->state != lease_held) {
-        return;
-    }
 
     call = ngx_calloc(sizeof(ngx_http_binarize_redis_call_t), ngx_cycle->log);
     if (call == NULL) {
@@ -300,7 +359,7 @@ ngx_http_binarize_l2_lease_extend(ngx_http_binarize_l2_lease_t *lease,
     args[1].data = lease->token;
     args[1].len = NGX_HTTP_BINARIZE_L2_TOKEN;
     args[2].data = ttl;
-    args[2].len = ngx_sprintf(ttl, "%M", ttl_ms) - ttl;
+    args[2].len = ngx_sprintf(ttl, "%M", lease->ttl_ms) - ttl;
 
     if (ngx_http_binarize_redis_eval(lease->redis, call,
                                      &ngx_http_binarize_l2_extend_script, 1,

@@ -271,6 +271,10 @@ const ngx_http_binarize_family_t  ngx_http_binarize_families[] = {
       ngx_http_binarize_number,
       ngx_http_binarize_store(nzombie_blocks), BINARIZE_STORE_BLOCK_SIZE, 0 },
 
+    { "l1_claimed_bytes", "Memory of claims: ids that are being asked for.",
+      ngx_http_binarize_number,
+      ngx_http_binarize_store(nclaims), BINARIZE_STORE_BLOCK_SIZE, 0 },
+
     { "l1_hits", "Look-ups that found an entry of any kind, of flights too.",
       ngx_http_binarize_number,
       ngx_http_binarize_store(hits), 1, 1 },

@@ -20,6 +20,7 @@
 
 #define NGX_HTTP_BINARIZE_SLOTS          NGX_MAX_PROCESSES
 #define NGX_HTTP_BINARIZE_PURGES         64
+#define NGX_HTTP_BINARIZE_NOTES          31
 
 
 typedef struct {
@@ -29,9 +30,9 @@ typedef struct {
     /* when it was to be woken, microseconds; 0: it has looked since */
     ngx_atomic_t                    woken[NGX_HTTP_BINARIZE_SLOTS];
 
-    ngx_uint_t                      nflights;    /* a multiple of WAYS */
     ngx_uint_t                      ncredentials;
-    ngx_uint_t                      nlanes;      /* of each of them */
+    ngx_uint_t                      nlanes;      /* of each of them, and slots
+                                                    with notes */
     uint64_t                        secret[3];   /* of keys */
 
     /* how often keys were purged, by their first byte; changed under the
@@ -40,22 +41,12 @@ typedef struct {
 } ngx_http_binarize_shm_t;
 
 
-/* places a flight's record may lie in, side by side */
-#define NGX_HTTP_BINARIZE_WAYS           8
-
-
-/* who leads a flight; under shpool->mutex */
+/* what a worker is to look at, and has not yet; under shpool->mutex */
 typedef struct {
-    u_char                          key[BINARIZE_STORE_KEY_SIZE];
-    int64_t                         leader;      /* pid, 0: free; set last */
-    uint64_t                        deadline_ms; /* of its lease */
-    u_char                          lease[32];   /* in Redis; or zeroes */
-    uint64_t                        waiters;     /* slots, modulo 64 */
-
-    /* its turn of the budget, 0: not waited for; and until when some wait */
-    uint64_t                        turn_ms;
-    uint64_t                        patience_ms;
-} ngx_http_binarize_shm_flight_t;
+    uint64_t                        n;           /* above NOTES: at all */
+    uint64_t                        keys[NGX_HTTP_BINARIZE_NOTES];
+                                                 /* what they begin with */
+} ngx_http_binarize_shm_notes_t;
 
 
 /* bytes of the largest token accepted; a JWT rarely has more than 4,000 */

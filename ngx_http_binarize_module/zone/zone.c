@@ -28,6 +28,8 @@ static void ngx_http_binarize_zone_on_beat(ngx_event_t *ev);
 static void ngx_http_binarize_zone_reap(ngx_http_binarize_zone_t *zone,
     ngx_uint_t slot);
 static ngx_uint_t ngx_http_binarize_zone_gone(binarize_process_t *process);
+static void ngx_http_binarize_zone_release_slot_locked(
+    ngx_http_binarize_zone_t *zone, ngx_uint_t slot, uint64_t *slots);
 
 
 ngx_shm_zone_t *
@@ -85,12 +87,7 @@ ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
     void        *store;
     size_t       size;
     unsigned     attached;
-    ngx_uint_t   n, nlanes, ncredentials;
-
-    /* 1.4 % of the zone for flights */
-
-    n = zone->shm_zone->shm.size / 8192 / NGX_HTTP_BINARIZE_WAYS
-        * NGX_HTTP_BINARIZE_WAYS;
+    ngx_uint_t   nlanes, ncredentials;
 
     nlanes = ngx_max(ngx_http_binarize_wake_nprocesses(zone->cycle),
                      NGX_HTTP_BINARIZE_MIN_LANES);
@@ -102,7 +99,7 @@ ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
 
     zone->shm = ngx_slab_calloc(zone->shpool,
                                 sizeof(*zone->shm)
-                                + n * sizeof(*zone->shm_flights)
+                                + nlanes * sizeof(*zone->shm_notes)
                                 + ncredentials
                                   * (sizeof(*zone->shm_credentials)
                                      + nlanes * sizeof(*zone->shm_lanes)));
@@ -110,7 +107,6 @@ ngx_http_binarize_zone_format(ngx_http_binarize_zone_t *zone)
         goto too_small;
     }
 
-    zone->shm->nflights = n;
     zone->shm->ncredentials = ncredentials;
     zone->shm->nlanes = nlanes;
 
@@ -163,10 +159,10 @@ too_small:
 static void
 ngx_http_binarize_zone_layout(ngx_http_binarize_zone_t *zone)
 {
-    zone->shm_flights = (ngx_http_binarize_shm_flight_t *) (zone->shm + 1);
+    zone->shm_notes = (ngx_http_binarize_shm_notes_t *) (zone->shm + 1);
 
     zone->shm_credentials = (ngx_http_binarize_shm_credential_t *)
-                            (zone->shm_flights + zone->shm->nflights);
+                            (zone->shm_notes + zone->shm->nlanes);
 
     zone->shm_lanes = (binarize_lane_t *)
                       (zone->shm_credentials + zone->shm->ncredentials);
@@ -247,7 +243,9 @@ ngx_int_t
 ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
     ngx_http_binarize_zone_t *zone)
 {
-    size_t  n;
+    size_t               n;
+    uint64_t             slots[NGX_HTTP_BINARIZE_SLOTS / 64];
+    binarize_process_t  *process;
 
     /* counts of pins; pages that are never touched take no memory */
 
@@ -260,12 +258,20 @@ ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
 
     /* what a worker that died in this slot has left */
 
+    process = &zone->shm->processes[ngx_process_slot];
+
     ngx_http_binarize_zone_lock(zone);
-    binarize_store_release_slot(zone->store, ngx_process_slot);
-    zone->epoch = binarize_process_begin(
-                                   &zone->shm->processes[ngx_process_slot],
-                                   ngx_pid);
+
+    ngx_http_binarize_zone_release_slot_locked(zone, ngx_process_slot, slots);
+    zone->epoch = binarize_process_begin(process, ngx_pid);
+
+    if (ngx_http_binarize_zone_has_notes(zone)) {
+        zone->shm_notes[ngx_process_slot].n = 0;
+    }
+
     ngx_http_binarize_zone_unlock(zone);
+
+    ngx_http_binarize_zone_wake(zone, slots);
 
     zone->beat.handler = ngx_http_binarize_zone_on_beat;
     zone->beat.data = zone;
@@ -283,15 +289,20 @@ ngx_http_binarize_zone_init_process(ngx_cycle_t *cycle,
 void
 ngx_http_binarize_zone_exit_process(ngx_http_binarize_zone_t *zone)
 {
+    uint64_t  slots[NGX_HTTP_BINARIZE_SLOTS / 64];
+
     if (zone->beat.timer_set) {
         ngx_del_timer(&zone->beat);
     }
 
     if (zone->pins) {
         ngx_http_binarize_zone_lock(zone);
-        binarize_store_release_slot(zone->store, ngx_process_slot);
+        ngx_http_binarize_zone_release_slot_locked(zone, ngx_process_slot,
+                                                   slots);
         binarize_process_end(&zone->shm->processes[ngx_process_slot]);
         ngx_http_binarize_zone_unlock(zone);
+
+        ngx_http_binarize_zone_wake(zone, slots);
 
         ngx_free(zone->pins);
         zone->pins = NULL;
@@ -381,34 +392,63 @@ ngx_http_binarize_zone_on_beat(ngx_event_t *ev)
 
     zone->shm->woken[ngx_process_slot] = 0;
 
+    if (ngx_http_binarize_zone_has_notes(zone)
+        && zone->shm_notes[ngx_process_slot].n)
+    {
+        ngx_http_binarize_zone_rouse(zone);
+    }
+
     ngx_add_timer(ev, NGX_HTTP_BINARIZE_BEAT_MS);
 }
 
 
-/* who only stands still may go on: what it holds is its own */
+/*
+ * Who only stands still may go on: what it has pinned or begun is its own
+ * still, only what it has claimed is for others.
+ */
 
 static void
 ngx_http_binarize_zone_reap(ngx_http_binarize_zone_t *zone, ngx_uint_t slot)
 {
+    uint64_t             slots[NGX_HTTP_BINARIZE_SLOTS / 64];
     binarize_process_t  *process;
 
     process = &zone->shm->processes[slot];
+
+    ngx_memzero(slots, sizeof(slots));
 
     ngx_http_binarize_zone_lock(zone);
 
     /* it may have a successor by now, or have gone on */
 
     if (ngx_http_binarize_zone_gone(process)) {
-        binarize_store_release_slot(zone->store, slot);
+        ngx_http_binarize_zone_release_slot_locked(zone, slot, slots);
         binarize_process_end(process);
 
     } else if (ngx_http_binarize_zone_process(zone, slot)
                == BINARIZE_PROCESS_DEAD)
     {
+        binarize_claim_orphan_all(zone->store, slot, slots);
+        ngx_http_binarize_zone_note_locked(zone, slots, NULL);
         binarize_process_declare_dead(process);
     }
 
     ngx_http_binarize_zone_unlock(zone);
+
+    ngx_http_binarize_zone_wake(zone, slots);
+}
+
+
+/* its process is gone; slots are those to be woken */
+
+static void
+ngx_http_binarize_zone_release_slot_locked(ngx_http_binarize_zone_t *zone,
+    ngx_uint_t slot, uint64_t *slots)
+{
+    ngx_memzero(slots, NGX_HTTP_BINARIZE_SLOTS / 8);
+
+    binarize_store_release_slot(zone->store, slot, slots);
+    ngx_http_binarize_zone_note_locked(zone, slots, NULL);
 }
 
 
@@ -444,6 +484,72 @@ ngx_http_binarize_zone_process(ngx_http_binarize_zone_t *zone, ngx_uint_t slot)
 
     return binarize_process_look(&process[slot], &zone->seen[slot],
                                  process[ngx_process_slot].beat);
+}
+
+
+void
+ngx_http_binarize_zone_note_locked(ngx_http_binarize_zone_t *zone,
+    uint64_t *slots, u_char *key)
+{
+    uint64_t                        bits;
+    ngx_uint_t                      i, slot;
+    ngx_http_binarize_shm_notes_t  *notes;
+
+    for (i = 0; i < NGX_HTTP_BINARIZE_SLOTS / 64; i++) {
+
+        for (bits = slots[i]; bits; bits &= bits - 1) {
+
+            slot = i * 64 + __builtin_ctzll(bits);
+
+            if (slot >= zone->shm->nlanes) {
+                continue;
+            }
+
+            notes = &zone->shm_notes[slot];
+
+            if (key == NULL || notes->n >= NGX_HTTP_BINARIZE_NOTES) {
+                notes->n = NGX_HTTP_BINARIZE_NOTES + 1;
+                continue;
+            }
+
+            ngx_memcpy(&notes->keys[notes->n], key, sizeof(uint64_t));
+            ngx_memory_barrier();
+            notes->n++;
+        }
+    }
+}
+
+
+ngx_uint_t
+ngx_http_binarize_zone_notes(ngx_http_binarize_zone_t *zone,
+    uint64_t keys[NGX_HTTP_BINARIZE_NOTES])
+{
+    ngx_uint_t                      n;
+    ngx_http_binarize_shm_notes_t  *notes;
+
+    if (!ngx_http_binarize_zone_has_notes(zone)) {
+        return NGX_HTTP_BINARIZE_NOTES + 1;
+    }
+
+    notes = &zone->shm_notes[ngx_process_slot];
+
+    ngx_http_binarize_zone_lock(zone);
+
+    n = notes->n;
+    notes->n = 0;
+    ngx_memcpy(keys, notes->keys, sizeof(notes->keys));
+
+    ngx_http_binarize_zone_unlock(zone);
+
+    return n;
+}
+
+
+ngx_uint_t
+ngx_http_binarize_zone_has_notes(ngx_http_binarize_zone_t *zone)
+{
+    return (ngx_uint_t) ngx_process_slot < ngx_http_binarize_wake_nslots()
+           && (ngx_uint_t) ngx_process_slot < zone->shm->nlanes;
 }
 
 
@@ -543,19 +649,6 @@ ngx_http_binarize_zone_key(ngx_http_binarize_zone_t *zone, u_char *ns_digest,
 
     ngx_memcpy(key, half, sizeof(half));
     ngx_memcpy(key + sizeof(half), ns_digest, 16);
-}
-
-
-ngx_http_binarize_shm_flight_t *
-ngx_http_binarize_zone_flights(ngx_http_binarize_zone_t *zone, u_char *key)
-{
-    uint64_t  hash;
-
-    ngx_memcpy(&hash, key + 8, sizeof(hash));
-
-    return zone->shm_flights
-           + hash % (zone->shm->nflights / NGX_HTTP_BINARIZE_WAYS)
-             * NGX_HTTP_BINARIZE_WAYS;
 }
 
 

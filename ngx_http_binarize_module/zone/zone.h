@@ -9,11 +9,11 @@
  *   |            | inside the allocator leaves behind can not be repaired |
  *   +------------+--------------------------------------------------------+
  *   | shm        | ngx_http_binarize_shm_t: processes, wake-ups; behind   |
- *   |            | it flights, credentials, their lanes                   |
+ *   |            | it notes, credentials, their lanes                     |
  *   +------------+--------------------------------------------------------+
  *   | metrics    | counters and gauges, see metrics.h                    |
  *   +------------+--------------------------------------------------------+
- *   | store      | the L1 cache, see core/store.h                         |
+ *   | store      | the L1 cache and claims, see core/store.h and claim.h  |
  *   +------------+--------------------------------------------------------+
  */
 
@@ -24,6 +24,7 @@
 
 #include "ngx_http_binarize.h"
 #include "zone/shm.h"
+#include "core/claim.h"
 
 
 typedef struct ngx_http_binarize_zone_s  ngx_http_binarize_zone_t;
@@ -34,6 +35,8 @@ typedef struct ngx_http_binarize_zone_s  ngx_http_binarize_zone_t;
 /* see metrics.h */
 typedef struct ngx_http_binarize_shm_metrics_s  ngx_http_binarize_shm_metrics_t;
 typedef struct ngx_http_binarize_gauges_s       ngx_http_binarize_gauges_t;
+
+typedef struct ngx_http_binarize_flights_s      ngx_http_binarize_flights_t;
 
 
 /* embedded by who wants an event posted whenever this worker is woken */
@@ -49,9 +52,9 @@ struct ngx_http_binarize_zone_s {
     ngx_cycle_t                    *cycle;
     ngx_slab_pool_t                *shpool;
     ngx_http_binarize_shm_t        *shm;
-    ngx_http_binarize_shm_flight_t *shm_flights;
+    ngx_http_binarize_shm_notes_t  *shm_notes;   /* nlanes, by slot */
     ngx_http_binarize_shm_credential_t *shm_credentials;
-    binarize_lane_t                *shm_lanes;  /* nlanes of each of them */
+    binarize_lane_t                *shm_lanes;   /* nlanes of each of them */
     binarize_store_t               *store;
     ngx_http_binarize_shm_metrics_t *metrics;
 
@@ -59,8 +62,7 @@ struct ngx_http_binarize_zone_s {
     ngx_http_binarize_gauges_t     *gauges;     /* this worker's */
     uint32_t                       *pins;       /* this worker's, by block */
 
-    ngx_rbtree_t                    flights;    /* this worker's, by key */
-    ngx_rbtree_node_t               sentinel;
+    ngx_http_binarize_flights_t    *flights;    /* this worker's */
     ngx_queue_t                     sleepers;
 
     ngx_event_t                     beat;
@@ -122,6 +124,23 @@ void ngx_http_binarize_zone_wake(ngx_http_binarize_zone_t *zone,
     uint64_t *slots);
 
 /*
+ * Notes for the workers in a bitmap of slots that they are to look at the key,
+ * or at all they have (NULL); they are woken afterwards.  The mutex is held.
+ */
+void ngx_http_binarize_zone_note_locked(ngx_http_binarize_zone_t *zone,
+    uint64_t *slots, u_char *key);
+
+/*
+ * Takes this worker's notes: what the keys begin with, and returns how many;
+ * above NGX_HTTP_BINARIZE_NOTES: there were too many.
+ */
+ngx_uint_t ngx_http_binarize_zone_notes(ngx_http_binarize_zone_t *zone,
+    uint64_t keys[NGX_HTTP_BINARIZE_NOTES]);
+
+/* 1 if this worker can be woken, and so need not look by timer */
+ngx_uint_t ngx_http_binarize_zone_has_notes(ngx_http_binarize_zone_t *zone);
+
+/*
  * This worker was woken, its sleepers are going to look: who publishes
  * afterwards wakes it again
  */
@@ -137,10 +156,6 @@ void ngx_http_binarize_zone_rouse(ngx_http_binarize_zone_t *zone);
  */
 void ngx_http_binarize_zone_key(ngx_http_binarize_zone_t *zone,
     u_char *ns_digest, u_char *guid, u_char *key);
-
-/* the NGX_HTTP_BINARIZE_WAYS records a flight of the key may have */
-ngx_http_binarize_shm_flight_t *ngx_http_binarize_zone_flights(
-    ngx_http_binarize_zone_t *zone, u_char *key);
 
 /* removes what there is of the key; 1 if there was something */
 ngx_uint_t ngx_http_binarize_zone_purge(ngx_http_binarize_zone_t *zone,

@@ -513,7 +513,8 @@ sub zone_is_clean {
     my ($name) = @_;
     my $of = defined $name ? " in $name" : '';
     my @what = qw(l1_building_entries l1_building_bytes l1_zombie_entries
-                  l1_zombie_bytes l1_pinned_entries waiting_requests);
+                  l1_zombie_bytes l1_pinned_entries l1_claimed_bytes
+                  waiting_requests);
     my $status;
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;

@@ -448,6 +448,7 @@ static void
 test_release_slot(void **state)
 {
     fixture_t                f;
+    uint64_t                 slots[BINARIZE_STORE_SLOTS / 64];
     unsigned char            key[BINARIZE_STORE_KEY_SIZE];
     binarize_store_stats_t   stats;
     binarize_store_entry_t  *entry[4];
@@ -477,12 +478,13 @@ test_release_slot(void **state)
                                             &entry[3]),
                      BINARIZE_OK);
 
-    binarize_store_release_slot(f.store, 69);
+    memset(slots, 0, sizeof(slots));
+    binarize_store_release_slot(f.store, 69, slots);
     binarize_store_stats(f.store, &stats);
     assert_int_equal(stats.nbuilding, 2);
     assert_int_equal(stats.nzombies, 1);
 
-    binarize_store_release_slot(f.store, 70);
+    binarize_store_release_slot(f.store, 70, slots);
     binarize_store_stats(f.store, &stats);
     assert_int_equal(stats.nbuilding, 1);
     assert_int_equal(stats.nzombies, 0);
@@ -490,7 +492,7 @@ test_release_slot(void **state)
 
     fixture_check(&f);
 
-    binarize_store_release_slot(f.store, 71);
+    binarize_store_release_slot(f.store, 71, slots);
     binarize_store_stats(f.store, &stats);
     assert_int_equal(stats.nbuilding, 0);
     assert_int_equal(stats.npinned, 0);
@@ -540,7 +542,7 @@ test_many_extents(void **state)
 
         binarize_store_stats(f.store, &stats);
 
-        if (stats.nfree_blocks < 3) {
+        if (stats.nfree_blocks < 3 + binarize_store_kept(f.store)) {
             break;
         }
 
@@ -742,7 +744,7 @@ test_brief_room(void **state)
         assert_int_equal(stats.evictions[BINARIZE_STORE_NEGATIVE], 0);
         assert_int_equal(stats.evictions[BINARIZE_STORE_PENDING], 0);
 
-    } while (stats.nfree_blocks > 4);
+    } while (stats.nfree_blocks > 4 + binarize_store_kept(f.store));
 
     for (i = 0; i < f.nkeys; i++) {
         assert_non_null(lookup(&f, i, 0));
@@ -792,7 +794,7 @@ test_brief_holes(void **state)
                          BINARIZE_OK);
         binarize_store_stats(f.store, &stats);
         assert_true(f.nkeys <= stats.nblocks);
-    } while (stats.nfree_blocks > 1);
+    } while (stats.nfree_blocks > 1 + binarize_store_kept(f.store));
 
     for (i = 0; i < 80; i += 2) {
         key_of(i, key);
@@ -809,7 +811,8 @@ test_brief_holes(void **state)
 
     binarize_store_stats(f.store, &stats);
 
-    assert_int_equal(stats.nfree_blocks, 1 + 40 - 9 * 4);
+    assert_int_equal(stats.nfree_blocks,
+                     1 + 40 - 9 * 4 + binarize_store_kept(f.store));
     assert_int_equal(stats.evictions[BINARIZE_STORE_NEGATIVE], 0);
 
     fixture_done(&f);
@@ -919,7 +922,7 @@ test_bounded_chances(void **state)
                                     0, NULL),
                              BINARIZE_OK);
             binarize_store_stats(f.store, &after);
-        } while (after.nfree_blocks > 2);
+        } while (after.nfree_blocks > 2 + binarize_store_kept(f.store));
 
         for (n = 0; n < f.nkeys; n++) {
             (void) lookup(&f, n, 0);

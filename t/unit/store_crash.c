@@ -172,6 +172,23 @@ crash_insert(binarize_store_t *store, unsigned n, uint64_t size,
 }
 
 
+/* epochs are as the slots */
+
+static binarize_store_entry_t *
+crash_claim(binarize_store_t *store, unsigned n, unsigned slot)
+{
+    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
+    binarize_store_entry_t  *claim;
+
+    crash_key(n, key);
+
+    model_assert(binarize_claim_take(store, key, slot, slot, &claim)
+                 == BINARIZE_OK);
+
+    return claim;
+}
+
+
 /* the calls: each a mutation, all between them is of no interest */
 
 static void
@@ -389,9 +406,73 @@ call_lookup_expired(binarize_store_t *store)
 
 
 static void
+call_claim(binarize_store_t *store)
+{
+    (void) crash_claim(store, 60, CRASH_VICTIM);
+}
+
+
+static void
+call_claim_release(binarize_store_t *store)
+{
+    unsigned char  key[BINARIZE_STORE_KEY_SIZE];
+
+    crash_key(60, key);
+    binarize_claim_release(store, binarize_claim_find(store, key));
+}
+
+
+static void
+call_claim_follow(binarize_store_t *store)
+{
+    unsigned char  key[BINARIZE_STORE_KEY_SIZE];
+
+    /* the other's, and the other ours */
+
+    crash_key(80, key);
+    binarize_claim_follow(store, binarize_claim_find(store, key),
+                          CRASH_VICTIM, 20);
+    crash_key(60, key);
+    binarize_claim_follow(store, binarize_claim_find(store, key), CRASH_OTHER,
+                          20);
+}
+
+
+static void
+call_claim_leave(binarize_store_t *store)
+{
+    unsigned char  key[BINARIZE_STORE_KEY_SIZE];
+
+    crash_key(80, key);
+    model_assert(binarize_claim_leave(store, key, CRASH_VICTIM) == NULL);
+    crash_key(83, key);
+    model_assert(binarize_claim_leave(store, key, CRASH_VICTIM) == NULL);
+}
+
+
+static void
+call_claim_orphan(binarize_store_t *store)
+{
+    uint64_t  slots[BINARIZE_STORE_SLOTS / 64] = { 0 };
+
+    binarize_claim_orphan_all(store, CRASH_DEAD, slots);
+    model_assert(slots[0] & 1 << CRASH_OTHER);
+}
+
+
+static void
+call_claim_take_over(binarize_store_t *store)
+{
+    model_assert(crash_claim(store, 81, CRASH_VICTIM)->claim.nowners == 2);
+}
+
+
+static void
 call_release_slot(binarize_store_t *store)
 {
-    binarize_store_release_slot(store, CRASH_DEAD);
+    uint64_t  slots[BINARIZE_STORE_SLOTS / 64] = { 0 };
+
+    binarize_store_release_slot(store, CRASH_DEAD, slots);
 }
 
 
@@ -495,6 +576,12 @@ static const crash_call_t  crash_calls[] = {
     { "put", call_put },
     { "put, evicting", call_put_evicting },
     { "lookup of what expired", call_lookup_expired },
+    { "claim", call_claim },
+    { "follow", call_claim_follow },
+    { "declare a slot dead", call_claim_orphan },
+    { "take an orphan over", call_claim_take_over },
+    { "leave the last of the orphans", call_claim_leave },
+    { "release a claim with followers", call_claim_release },
     { "release a slot", call_release_slot },
     { "remove all", call_clear },
     { "reserve a large one", call_reserve_large },
@@ -544,6 +631,20 @@ crash_setup(binarize_store_t *store)
 
     entry = crash_peek(store, 50);
     model_assert(binarize_store_pin(store, entry, CRASH_DEAD) == BINARIZE_OK);
+
+    /* the other's claim, and claims of the dead with followers and without */
+
+    entry = crash_claim(store, 80, CRASH_OTHER);
+    binarize_claim_follow(store, entry, CRASH_DEAD, 20);
+
+    entry = crash_claim(store, 81, CRASH_DEAD);
+    binarize_claim_follow(store, entry, CRASH_OTHER, 20);
+    binarize_claim_follow(store, entry, CRASH_VICTIM, 20);
+
+    (void) crash_claim(store, 82, CRASH_DEAD);
+
+    entry = crash_claim(store, 83, CRASH_DEAD);
+    binarize_claim_follow(store, entry, CRASH_VICTIM, 20);
 
     crash_insert(store, 54, 1000, CRASH_DEAD);
     crash_key(54, key);
@@ -621,6 +722,36 @@ crash_find_live(crash_state_t *state, const unsigned char *key)
     }
 
     return NULL;
+}
+
+
+/*
+ * Whose the claim is, and that the other follows it, is as before or after
+ * the call.
+ */
+
+static void
+crash_check_claim(const binarize_store_entry_t *claim,
+    const crash_record_t *before, const crash_state_t *was,
+    const crash_record_t *after, const crash_state_t *will)
+{
+    unsigned                       follows;
+    const binarize_store_entry_t  *older, *newer;
+
+    older = binarize_store_entry((binarize_store_t *) was->image,
+                                 before->ref.index);
+    newer = binarize_store_entry((binarize_store_t *) will->image,
+                                 after->ref.index);
+
+    model_assert(claim->claim.epoch == older->claim.epoch
+                 || claim->claim.epoch == newer->claim.epoch);
+    model_assert(claim->claim.epoch == 0
+                 || claim->owner == claim->claim.epoch);
+
+    follows = claim->pins[0] >> CRASH_OTHER & 1;
+
+    model_assert(follows == (older->pins[0] >> CRASH_OTHER & 1)
+                 || follows == (newer->pins[0] >> CRASH_OTHER & 1));
 }
 
 
@@ -723,6 +854,10 @@ crash_check_records(unsigned char *memory, crash_state_t *state,
             continue;
         }
 
+        if (same && entry->state == BINARIZE_STORE_CLAIMED) {
+            crash_check_claim(entry, record, state, same, peer);
+        }
+
         model_assert(entry->state == record->state
                      || (same && entry->state == same->state)
                      || same == NULL);
@@ -774,6 +909,7 @@ crash_look(unsigned char *memory, crash_state_t *before, crash_state_t *after,
     uint32_t *owners, int use)
 {
     unsigned           i;
+    uint64_t           slots[BINARIZE_STORE_SLOTS / 64];
     const char        *error;
     unsigned char      key[BINARIZE_STORE_KEY_SIZE];
     binarize_store_t  *store;
@@ -790,7 +926,8 @@ crash_look(unsigned char *memory, crash_state_t *before, crash_state_t *after,
         crash_check_keys(memory, before, after);
 
         if (use) {
-            binarize_store_release_slot(store, CRASH_VICTIM);
+            memset(slots, 0, sizeof(slots));
+            binarize_store_release_slot(store, CRASH_VICTIM, slots);
 
             for (i = 0; i < 12; i++) {
                 crash_key(80 + i, key);
@@ -975,7 +1112,7 @@ worker(binarize_store_t *store, uint32_t seed, unsigned slot)
     uint64_t                 now, offset, size;
     unsigned char           *data, key[BINARIZE_STORE_KEY_SIZE];
     binarize_store_meta_t    meta;
-    binarize_store_entry_t  *entry, *pinned;
+    binarize_store_entry_t  *claim, *entry, *pinned;
 
     pinned = NULL;
     now = 0;
@@ -1005,6 +1142,24 @@ worker(binarize_store_t *store, uint32_t seed, unsigned slot)
 
         case 4:
             now++;
+            continue;
+
+        case 5:
+            claim = NULL;
+
+            if (binarize_claim_take(store, key, slot, 1, &claim)
+                == BINARIZE_DECLINED)
+            {
+                binarize_claim_follow(store, claim, slot, n);
+
+            } else if (claim && n & 0x10000) {
+                binarize_claim_release(store, claim);
+            }
+
+            continue;
+
+        case 6:
+            (void) binarize_claim_leave(store, key, slot);
             continue;
         }
 
@@ -1095,6 +1250,7 @@ test_random_moments(void **state)
     pid_t                    pid;
     time_t                   until;
     uint32_t                *owners, random;
+    uint64_t                 slots[BINARIZE_STORE_SLOTS / 64];
     unsigned                 attached, ndirty, nkills;
     const char              *error, *seconds;
     unsigned char           *memory, key[BINARIZE_STORE_KEY_SIZE];
@@ -1102,7 +1258,7 @@ test_random_moments(void **state)
     binarize_span_t          piece;
     binarize_store_t        *store;
     binarize_store_meta_t    meta;
-    binarize_store_entry_t  *building, *pinned;
+    binarize_store_entry_t  *building, *claim, *pinned;
 
     (void) state;
 
@@ -1136,6 +1292,12 @@ test_random_moments(void **state)
                      BINARIZE_OK);
     crash_fill(store, building, 20000);
 
+    /* and what we lead, and the others follow */
+
+    crash_key(7, key);
+    assert_int_equal(binarize_claim_take(store, key, 2, 3, &claim),
+                     BINARIZE_OK);
+
     seconds = getenv("STORE_CRASH_SECONDS");
     until = time(NULL) + (seconds ? atoi(seconds) : 4);
     random = 88172645;
@@ -1160,7 +1322,8 @@ test_random_moments(void **state)
         assert_int_equal(WTERMSIG(status), SIGKILL);
 
         ndirty += store->dirty;
-        binarize_store_release_slot(store, 1);
+        memset(slots, 0, sizeof(slots));
+        binarize_store_release_slot(store, 1, slots);
 
         if (store->dirty) {
             binarize_store_recover(store);
@@ -1178,6 +1341,10 @@ test_random_moments(void **state)
         assert_int_equal(store->stats.nzombies, 1);
         assert_int_equal(store->holds[1], 0);
         assert_int_equal(store->holds[2], 2);
+        assert_int_equal(store->stats.nclaims, 1);
+        crash_key(7, key);
+        assert_ptr_equal(binarize_claim_find_own(store, key, 2, 3), claim);
+        assert_int_equal(claim->npinned, 0);
 
         assert_int_equal(binarize_store_payload(store, pinned, 0, 9000,
                                                 &piece, 1),

@@ -37,6 +37,16 @@ typedef struct {
 } model_object_t;
 
 
+/* of each key */
+typedef struct {
+    unsigned                 nowners;       /* 0: there is none */
+    unsigned                 owner;         /* index of a slot */
+    uint64_t                 epoch;         /* 0: an orphan */
+    unsigned                 pins;          /* a bit a slot */
+    uint64_t                 until_ms;
+} model_claim_t;
+
+
 typedef struct {
     binarize_store_t        *store;
     void                    *memory;
@@ -49,6 +59,9 @@ typedef struct {
     uint64_t                 nagain;
     uint64_t                 nfull;
     model_object_t           objects[MODEL_OBJECTS];
+    model_claim_t            claims[MODEL_KEYS];
+    uint64_t                 epoch;
+    uint64_t                 epochs[MODEL_SLOTS];
 
     uint32_t               (*next)(void *data);
     void                    *data;
@@ -204,6 +217,50 @@ model_orphan(model_t *model, model_object_t *object)
 }
 
 
+/* each claim is as the model has it, whatever became of the results */
+
+static void
+model_verify_claims(model_t *model)
+{
+    unsigned                 i, nclaims, npinned, slot;
+    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
+    model_claim_t           *claim;
+    binarize_store_stats_t   stats;
+    binarize_store_entry_t  *entry;
+
+    for (i = 0, nclaims = 0; i < MODEL_KEYS; i++) {
+        claim = &model->claims[i];
+
+        model_key(i, key);
+        entry = binarize_claim_find(model->store, key);
+        model_assert((entry != NULL) == (claim->nowners != 0));
+
+        if (entry == NULL) {
+            continue;
+        }
+
+        nclaims++;
+        npinned = 0;
+
+        for (slot = 0; slot < MODEL_SLOTS; slot++) {
+            model_assert((entry->pins[model_slots[slot] / 64]
+                          >> (model_slots[slot] % 64) & 1)
+                         == (claim->pins >> slot & 1));
+            npinned += claim->pins >> slot & 1;
+        }
+
+        model_assert(entry->npinned == npinned);
+        model_assert(entry->owner == model_slots[claim->owner]);
+        model_assert(entry->claim.epoch == claim->epoch);
+        model_assert(entry->claim.nowners == claim->nowners);
+        model_assert(entry->claim.until_ms == claim->until_ms);
+    }
+
+    binarize_store_stats(model->store, &stats);
+    model_assert(nclaims == stats.nclaims);
+}
+
+
 /* finds out who was evicted, and whether that was right */
 
 static void
@@ -264,6 +321,8 @@ model_sync(model_t *model)
                           + stats.kinds[2].nentries);
     model_assert(size == stats.kinds[0].size + stats.kinds[1].size
                          + stats.kinds[2].size);
+
+    model_verify_claims(model);
 
     error = binarize_store_check(model->store, model->owners);
 
@@ -520,7 +579,8 @@ model_grow(model_t *model)
 
         binarize_store_stats(model->store, &stats);
         model_assert(object->payload_size + 1 > max
-                     || stats.nfree_blocks <= 3);
+                     || stats.nfree_blocks
+                        <= 3 + binarize_store_claim_room(model->store));
         model->nfull++;
     }
 
@@ -823,15 +883,188 @@ model_remove(model_t *model)
 }
 
 
+/* the slot's claims are orphans, and no pin of it is left if it has gone */
+
+static void
+model_orphan_claims(model_t *model, unsigned slot, int gone,
+    const uint64_t slots[BINARIZE_STORE_SLOTS / 64])
+{
+    unsigned        i, n, pins;
+    model_claim_t  *claim;
+
+    for (i = 0, pins = 0; i < MODEL_KEYS; i++) {
+        claim = &model->claims[i];
+
+        if (claim->nowners && claim->owner == slot) {
+            claim->epoch = 0;
+        }
+
+        if (claim->nowners && claim->epoch == 0) {
+            pins |= claim->pins;
+        }
+
+        if (gone) {
+            claim->pins &= ~(1u << slot);
+        }
+
+        if (claim->pins == 0) {
+            claim->until_ms = 0;
+            claim->nowners = claim->epoch ? claim->nowners : 0;
+        }
+    }
+
+    /* all who follow an orphan are named, and nobody else */
+
+    for (i = 0, n = 0; i < MODEL_SLOTS; i++) {
+        model_assert((slots[model_slots[i] / 64] >> (model_slots[i] % 64) & 1)
+                     == (pins >> i & 1));
+        n += pins >> i & 1;
+    }
+
+    for (i = 0; i < BINARIZE_STORE_SLOTS / 64; i++) {
+        n -= __builtin_popcountll(slots[i]);
+    }
+
+    model_assert(n == 0);
+
+    model->epochs[slot] = ++model->epoch;
+}
+
+
+static void
+model_take_claim(model_t *model, model_claim_t *claim, unsigned slot,
+    const unsigned char *key)
+{
+    int                      rc;
+    binarize_store_stats_t   stats;
+    binarize_store_entry_t  *entry;
+
+    rc = binarize_claim_take(model->store, key, model_slots[slot],
+                             model->epochs[slot], &entry);
+
+    if (rc == BINARIZE_FULL) {
+        binarize_store_stats(model->store, &stats);
+        model_assert(claim->nowners == 0);
+        model_assert(stats.nfree_blocks == 0
+                     || stats.nclaims >= stats.nblocks / 8);
+        return;
+    }
+
+    model_assert((rc == BINARIZE_OK)
+                 == (claim->nowners == 0 || claim->epoch == 0
+                     || claim->epoch == model->epochs[slot]));
+    model_assert(entry == binarize_claim_find(model->store, key));
+
+    if (rc != BINARIZE_OK) {
+        model_assert(rc == BINARIZE_DECLINED);
+        return;
+    }
+
+    if (claim->epoch == 0 || claim->nowners == 0) {
+        claim->pins &= ~(1u << slot);
+        claim->until_ms = claim->pins ? claim->until_ms : 0;
+        claim->owner = slot;
+        claim->epoch = model->epochs[slot];
+        claim->nowners++;
+    }
+}
+
+
+static void
+model_leave_claim(model_t *model, model_claim_t *claim, unsigned slot,
+    const unsigned char *key)
+{
+    unsigned                 pins;
+    binarize_store_entry_t  *left;
+
+    pins = claim->pins;
+    left = binarize_claim_leave(model->store, key, model_slots[slot]);
+
+    claim->pins &= ~(1u << slot);
+
+    if (pins == claim->pins || claim->pins) {
+        model_assert(left == NULL);
+        return;
+    }
+
+    claim->until_ms = 0;
+
+    if (claim->epoch) {
+        model_assert(left == binarize_claim_find(model->store, key));
+        return;
+    }
+
+    model_assert(left == NULL);
+    claim->nowners = 0;
+}
+
+
+static void
+model_claim(model_t *model)
+{
+    uint32_t                 n;
+    uint64_t                 slots[BINARIZE_STORE_SLOTS / 64] = { 0 };
+    unsigned                 slot;
+    unsigned char            key[BINARIZE_STORE_KEY_SIZE];
+    model_claim_t           *claim;
+    binarize_store_entry_t  *own;
+
+    n = model_random(model);
+    slot = model_random(model) % MODEL_SLOTS;
+
+    /* few keys, so that they meet; and all, until there is no room */
+
+    n = n % 32 | (n & 0x1000 ? n >> 16 << 5 : n >> 16 << 5 & 0x40);
+    claim = &model->claims[(n >> 5) % MODEL_KEYS];
+
+    model_key((n >> 5) % MODEL_KEYS, key);
+
+    if (model->epochs[slot] == 0) {
+        model->epochs[slot] = ++model->epoch;
+    }
+
+    own = binarize_claim_find_own(model->store, key, model_slots[slot],
+                                  model->epochs[slot]);
+    model_assert((own != NULL)
+                 == (claim->nowners && claim->owner == slot && claim->epoch));
+
+    if (n % 32 < 14) {
+        model_take_claim(model, claim, slot, key);
+
+    } else if (n % 32 < 22 && claim->nowners && own == NULL) {
+        binarize_claim_follow(model->store,
+                              binarize_claim_find(model->store, key),
+                              model_slots[slot], n);
+        claim->pins |= 1u << slot;
+        claim->until_ms = n > claim->until_ms ? n : claim->until_ms;
+
+    } else if (n % 32 < 26) {
+        model_leave_claim(model, claim, slot, key);
+
+    } else if (n % 32 < 31 && own) {
+        binarize_claim_release(model->store, own);
+        memset(claim, 0, sizeof(*claim));
+
+    } else if (n % 32 == 31) {
+        binarize_claim_orphan_all(model->store, model_slots[slot], slots);
+        model_orphan_claims(model, slot, 0, slots);
+    }
+
+    model_sync(model);
+}
+
+
 static void
 model_release_slot(model_t *model)
 {
+    uint64_t         slots[BINARIZE_STORE_SLOTS / 64] = { 0 };
     unsigned         i, slot;
     model_object_t  *object;
 
     slot = model_random(model) % MODEL_SLOTS;
 
-    binarize_store_release_slot(model->store, model_slots[slot]);
+    binarize_store_release_slot(model->store, model_slots[slot], slots);
+    model_orphan_claims(model, slot, 1, slots);
 
     for (i = 0; i < MODEL_OBJECTS; i++) {
         object = &model->objects[i];
@@ -863,16 +1096,33 @@ model_release_slot(model_t *model)
 static void
 model_crash(model_t *model)
 {
-    unsigned           i;
-    uint32_t           n;
-    unsigned char     *map;
-    binarize_store_t  *store;
+    unsigned                 i;
+    uint32_t                 n;
+    unsigned char           *map, key[BINARIZE_STORE_KEY_SIZE];
+    binarize_store_t        *store;
+    binarize_store_entry_t  *claim;
 
     store = model->store;
     map = binarize_store_map(store);
 
     n = model_random(model);
+
+    for (i = 0; i < MODEL_KEYS; i++) {
+        model_key(i, key);
+        claim = model->claims[i].nowners ? binarize_claim_find(store, key)
+                                         : NULL;
+
+        if (claim && (n >> (i % 23)) & 1) {
+            claim->npinned ^= n & 1;
+            claim->newer = n;
+            claim->older = n;
+            claim->nblocks = n;
+        }
+    }
+
     store->dirty = 1;
+    store->newest_claim = n;
+    store->stats.nclaims = n;
 
     for (i = 1; i <= store->nblocks; i++) {
 
@@ -942,7 +1192,7 @@ model_step(model_t *model)
 {
     unsigned  i;
 
-    switch (model_random(model) % 32) {
+    switch (model_random(model) % 40) {
 
     case 0: case 1: case 2: case 3: case 4: case 5:
         model_reserve(model);
@@ -984,7 +1234,7 @@ model_step(model_t *model)
         model->now_ms += model_random(model) % 1000;
         break;
 
-    default:
+    case 31:
         model_crash(model);
 
         for (i = 0; i < MODEL_OBJECTS; i++) {
@@ -993,6 +1243,11 @@ model_step(model_t *model)
                 model_verify(model, &model->objects[i]);
             }
         }
+
+        break;
+
+    default:
+        model_claim(model);
     }
 }
 
