@@ -103,6 +103,12 @@ static const sim_small_t  sim_smalls[] = {
       | SIM_DOES(SIM_UNSUBSCRIBED) | SIM_DOES(SIM_NODE_KILLED), 4, 0, 0, 1,
       { .nnodes = 2, .nworkers = 1, .nids = 1, .redis = 1, SIM_SMALL } },
 
+    { "two at once", 10, 2,
+      SIM_DOES(SIM_STALLED) | SIM_DOES(SIM_KILLED) | SIM_DOES(SIM_PURGED)
+      | SIM_DOES(SIM_CUT) | SIM_DOES(SIM_CALL_AGAIN), 3, 20000, 1, 1,
+      { .nnodes = 1, .nworkers = 2, .nids = 1, .redis = 1, .concurrency = 1,
+        .burst = 1, SIM_SMALL } },
+
     { "fails", 12, 2,
       SIM_DOES(SIM_CALL_FAILS) | SIM_DOES(SIM_CALL_BUSY)
       | SIM_DOES(SIM_CALL_NEGATIVE) | SIM_DOES(SIM_CALL_AGAIN)
