@@ -9,6 +9,8 @@
 # make install              into nginx's modules directory; DESTDIR is honoured
 # make check                ./test
 # make fuzz                 the fuzzers, FUZZ_SECONDS each (60)
+# make sim                  the simulated fleet, SIM_SECONDS (60); SIM_SEED=seed
+#                           one world of it, SIM_TRACE=1 what happens there
 # make bench                the benchmarks; PARTS="hit miss" only some, see
 #                           bench/; OLD=other.so that build beside this one
 # make clean
@@ -72,7 +74,7 @@ ngx_make =	$(MAKE) $(if $(V),,-s) --no-print-directory -f $(objs)/Makefile \
 		-C $(src) CC='$(CC) $(WARNINGS)'
 
 
-.PHONY: all nginx static install check fuzz bench clean locked-all \
+.PHONY: all nginx static install check fuzz sim bench clean locked-all \
 		locked-nginx FORCE
 
 all nginx:
@@ -136,6 +138,9 @@ check:
 fuzz:
 	@$(MAKE) -C t/fuzz BUILD=$(build)/fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) \
 	    check
+
+sim:
+	@$(MAKE) --no-print-directory -C t/sim BUILD=$(build)/sim run
 
 bench: all
 	@./scripts/deps.sh build run bench \
