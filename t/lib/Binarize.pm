@@ -577,6 +577,10 @@ sub run_perl {
 
     Test::More::note($block->name);
 
+    # the first to answer may not be the last to start
+    my $n = Test::Nginx::Util::workers();
+    until_true { nginx_workers() >= $n } if nginx_pid();
+
     $delays = delays();
 
     eval "package main; use strict; use warnings;\n#line $line \"$0\"\n$code;1"
