@@ -391,6 +391,7 @@ static void
 sim_cut(sim_worker_t *worker)
 {
     if (worker->connected) {
+        worker->severed = worker->connection;
         sim_push(SIM_REDIS_TIMEOUT, sim->now_ms, worker->number, SIM_NONE,
                  worker->connection);
     }

@@ -20,6 +20,26 @@ sim_event_t *
 sim_push(sim_event_e kind, uint64_t at_ms, uint32_t worker, uint32_t object,
     uint32_t serial)
 {
+    sim_event_t  event;
+
+    memset(&event, 0, sizeof(event));
+
+    event.kind = kind;
+    event.worker = worker;
+    event.pid = (worker == SIM_NONE) ? 0 : sim->workers[worker].pid;
+    event.object = object;
+    event.serial = serial;
+    event.seq = sim->seq++;
+
+    return sim_put_off_event(&event, at_ms);
+}
+
+
+/* its place among those that come over the same connection stays */
+
+sim_event_t *
+sim_put_off_event(const sim_event_t *given, uint64_t at_ms)
+{
     uint32_t      i;
     sim_event_t  *event;
 
@@ -30,16 +50,13 @@ sim_push(sim_event_e kind, uint64_t at_ms, uint32_t worker, uint32_t object,
     i = sim->nevents++;
     event = &sim->events[i];
 
-    event->kind = kind;
-    event->at_ms = at_ms;
-    event->worker = worker;
-    event->pid = (worker == SIM_NONE) ? 0 : sim->workers[worker].pid;
-    event->object = object;
-    event->serial = serial;
-    event->seq = sim->seq++;
-    event->order = sim_mix(at_ms ^ sim->seed ^ ((uint64_t) worker << 40));
+    *event = *given;
 
-    if (kind < SIM_BEAT) {
+    event->at_ms = at_ms;
+    event->order = sim_mix(at_ms ^ sim->seed
+                           ^ ((uint64_t) event->worker << 40));
+
+    if (event->kind < SIM_BEAT) {
         sim->nactive++;
     }
 
@@ -223,8 +240,7 @@ sim_run(void)
         if (worker && worker->stalled_until_ms > sim->now_ms
             && event.kind != SIM_RESPAWN)
         {
-            sim_push(event.kind, worker->stalled_until_ms, event.worker,
-                     event.object, event.serial)->message = event.message;
+            (void) sim_put_off_event(&event, worker->stalled_until_ms);
             continue;
         }
 

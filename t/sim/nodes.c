@@ -116,6 +116,7 @@ sim_on_reply(sim_worker_t *worker, const sim_message_t *message, int ok)
 {
     uint64_t                 at_ms;
     sim_flight_t            *f;
+    sim_message_t            given_back;
     binarize_flight_event_e  kind;
 
     if (ok) {
@@ -128,12 +129,22 @@ sim_on_reply(sim_worker_t *worker, const sim_message_t *message, int ok)
 
     f = &sim->flights[message->flight];
 
-    if (f->serial != message->serial || f->ended) {
+    if (ok && message->kind == SIM_LEASE
+        && (f->serial != message->serial || f->lease != message->token))
+    {
+        /* what was behind it could not be asked */
 
-        if (ok && message->kind == SIM_LEASE && message->yes) {
-            sim_fail("a lease comes to nobody");
+        if (message->yes) {
+            given_back = *message;
+            given_back.kind = SIM_RELEASE;
+            given_back.yes = 0;
+            (void) sim_redis_send(worker, &given_back);
         }
 
+        return;
+    }
+
+    if (f->serial != message->serial || f->ended) {
         return;
     }
 

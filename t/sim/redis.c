@@ -66,14 +66,15 @@ sim_on_command(const sim_event_t *event)
     live = (event->serial == worker->connection);
     message = event->message;
 
-    if (sim->redis.away || (!live && event->seq >= worker->executed)) {
+    if (sim->redis.away || event->serial == worker->severed
+        || (!live && event->seq >= worker->executed))
+    {
         sim->lost = 1;
         return;
     }
 
     if (sim->redis.hung_until_ms > sim->now_ms) {
-        sim_push(SIM_COMMAND, sim->redis.hung_until_ms, SIM_NONE,
-                 event->object, event->serial)->message = message;
+        (void) sim_put_off_event(event, sim->redis.hung_until_ms);
         return;
     }
 

@@ -356,6 +356,7 @@ typedef struct {
 
     /* to Redis */
     uint32_t                connection;    /* serial of its events */
+    uint32_t                severed;       /* the one that Redis has closed */
     uint32_t                executed;      /* of lost ones, by seq */
     uint64_t                sent_ms;       /* order is kept: the last ones */
     uint64_t                replied_ms;
@@ -511,6 +512,7 @@ uint32_t sim_below(uint32_t n);
 uint64_t sim_mix(uint64_t n);
 sim_event_t *sim_push(sim_event_e kind, uint64_t at_ms, uint32_t worker,
     uint32_t object, uint32_t serial);
+sim_event_t *sim_put_off_event(const sim_event_t *given, uint64_t at_ms);
 int sim_event_is_stale(const sim_event_t *event);
 void sim_take(uint32_t i, sim_event_t *event);
 void sim_handle(const sim_event_t *event);
