@@ -113,7 +113,7 @@ sim_call_landed(sim_call_t *call, int failed)
 }
 
 
-/* of those that are stalled: one call in place of theirs is enough */
+/* of who is stalled, or has lost the lease: one call in its place is enough */
 
 void
 sim_calls_write_off(uint32_t id)
@@ -129,6 +129,9 @@ sim_calls_write_off(uint32_t id)
 
         if (call->serial && call->id == id && call->counted
             && (worker->stalled_until_ms > sim->now_ms
+                || (sim->conf.redis
+                    && sim->flights[call->flight].lease
+                       != sim->redis.ids[id].lease)
                 || !binarize_process_lives(&sim_zone(worker)->processes
                                                             [worker->slot],
                                            call->epoch)))
