@@ -287,6 +287,8 @@ flight_token(binarize_flight_t *flight, const binarize_flight_event_t *event,
         flight->ops->give_turn(flight);
         flight->ops->give_lease(flight);
 
+        flight->waited = 1;
+
         return flight_none;
 
     case BINARIZE_FLIGHT_DUE:
@@ -509,6 +511,7 @@ static binarize_flight_event_t
 flight_queue(binarize_flight_t *flight, uint64_t turn_ms, uint64_t now_ms)
 {
     flight->turn_ms = turn_ms;
+    flight->waited = 1;
     flight->ops->entered(flight);
     flight->ops->show_turn(flight);
 

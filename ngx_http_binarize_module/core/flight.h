@@ -160,7 +160,8 @@ struct binarize_flight_s {
     uint32_t                       refusals;   /* of tokens, since a poll */
     uint32_t                       returns;    /* to Redis for a result that
                                                   was said to be there */
-    unsigned                       waited:1;   /* followed, or slept */
+    unsigned                       waited:1;   /* and what has landed since
+                                                  may be for this one, too */
 };
 
 

@@ -196,20 +196,11 @@ ngx_http_binarize_claim_owned(ngx_http_binarize_flight_t *flight,
 int
 ngx_http_binarize_flight_followed(binarize_flight_t *core)
 {
-    int                          followed;
-    binarize_store_entry_t      *claim;
-    ngx_http_binarize_flight_t  *flight;
+    uint64_t  until_ms;
 
-    flight = (ngx_http_binarize_flight_t *) core;
-
-    ngx_http_binarize_zone_lock(flight->zone);
-
-    claim = ngx_http_binarize_claim_locked(flight);
-    followed = (claim && claim->npinned);
-
-    ngx_http_binarize_zone_unlock(flight->zone);
-
-    return followed;
+    return ngx_http_binarize_claim_owned((ngx_http_binarize_flight_t *) core,
+                                         &until_ms)
+           && until_ms;
 }
 
 

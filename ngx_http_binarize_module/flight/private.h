@@ -156,7 +156,8 @@ int ngx_http_binarize_flight_followed(binarize_flight_t *core);
 void ngx_http_binarize_flight_show_turn(binarize_flight_t *core);
 void ngx_http_binarize_flight_give_claim(binarize_flight_t *core);
 
-/* the flight follows; and a waiter has joined: where it has more patience the leader is to know */
+/* the flight follows; and a waiter has joined, of whose patience the leader is
+   to know */
 void ngx_http_binarize_claim_follow(ngx_http_binarize_flight_t *flight);
 void ngx_http_binarize_claim_follow_longer(ngx_http_binarize_flight_t *flight);
 
