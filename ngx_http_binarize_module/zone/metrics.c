@@ -14,9 +14,6 @@ static ngx_uint_t ngx_http_binarize_status_index(ngx_uint_t status);
 static void ngx_http_binarize_observe(ngx_http_binarize_zone_t *zone,
     ngx_http_binarize_histogram_e i, uint64_t n);
 static size_t ngx_http_binarize_metrics_stride(void);
-static void ngx_http_binarize_metrics_claim_locked(
-    ngx_http_binarize_zone_t *zone);
-static ngx_uint_t ngx_http_binarize_metrics_gone(int64_t pid);
 static ngx_uint_t ngx_http_binarize_metrics_namespace_locked(
     ngx_http_binarize_zone_t *zone, ngx_str_t *ns);
 static uint64_t *ngx_http_binarize_metrics_block(
@@ -270,63 +267,20 @@ ngx_http_binarize_metrics_init_process(ngx_http_binarize_zone_t *zone)
     zone->counters = ngx_http_binarize_metrics_block(zone->metrics,
                              ngx_process_slot % zone->metrics->nblocks);
 
-    ngx_http_binarize_zone_lock(zone);
-    ngx_http_binarize_metrics_claim_locked(zone);
-    ngx_http_binarize_zone_unlock(zone);
+    zone->gauges = &ngx_http_binarize_no_gauges;
+
+    if (ngx_process_slot < NGX_HTTP_BINARIZE_GAUGE_RECORDS) {
+        zone->gauges = &zone->metrics->gauges[ngx_process_slot];
+    }
+
+    ngx_memzero(zone->gauges, sizeof(*zone->gauges));
 }
 
 
 void
 ngx_http_binarize_metrics_exit_process(ngx_http_binarize_zone_t *zone)
 {
-    if (zone->gauges) {
-        zone->gauges->pid = 0;
-        zone->gauges = &ngx_http_binarize_no_gauges;
-    }
-}
-
-
-/* that of the worker which died in this slot comes first */
-
-static void
-ngx_http_binarize_metrics_claim_locked(ngx_http_binarize_zone_t *zone)
-{
-    ngx_uint_t                   i;
-    ngx_http_binarize_gauges_t  *gauges;
-
     zone->gauges = &ngx_http_binarize_no_gauges;
-
-    for (i = 0; i < NGX_HTTP_BINARIZE_GAUGE_RECORDS; i++) {
-
-        gauges = &zone->metrics->gauges[(ngx_process_slot + i)
-                                        % NGX_HTTP_BINARIZE_GAUGE_RECORDS];
-
-        if (!ngx_http_binarize_metrics_gone(gauges->pid)) {
-            continue;
-        }
-
-        gauges->pid = 0;
-        ngx_memory_barrier();
-
-        ngx_memzero(gauges->values, sizeof(gauges->values));
-
-        ngx_memory_barrier();
-        gauges->pid = ngx_pid;
-
-        zone->gauges = gauges;
-        return;
-    }
-}
-
-
-static ngx_uint_t
-ngx_http_binarize_metrics_gone(int64_t pid)
-{
-    if (pid == 0 || pid == ngx_pid) {
-        return 1;
-    }
-
-    return kill((ngx_pid_t) pid, 0) == -1 && ngx_errno == ESRCH;
 }
 
 
@@ -405,9 +359,8 @@ ngx_http_binarize_metrics_read(ngx_http_binarize_zone_t *zone,
     for (i = 0; i < NGX_HTTP_BINARIZE_GAUGE_RECORDS; i++) {
         gauges = &metrics->gauges[i];
 
-        if (gauges->pid == 0
-            || (gauges->pid != ngx_pid
-                && ngx_http_binarize_metrics_gone(gauges->pid)))
+        if (zone->shm->processes[i].pid == 0
+            || ngx_http_binarize_zone_gone(zone, i))
         {
             continue;
         }

@@ -7,9 +7,8 @@
  * are read.  Where there are more workers than blocks some share one.  Blocks
  * outlive their workers: what was counted stays until the zone ends.
  *
- * Gauges lie in a record of the process they are about, which alone writes
- * it.  A record whose process is gone counts for nothing, and the next worker
- * takes it over.
+ * Gauges lie in a record of the process they are about, by its slot, which
+ * alone writes it.  If it is gone they count for nothing.
  *
  * Each change is one aligned word: a worker that dies at any instruction
  * leaves at most one event that was counted by half.
@@ -130,18 +129,17 @@ typedef enum {
     NGX_HTTP_BINARIZE_G_REDIS_CONNECTIONS,
     NGX_HTTP_BINARIZE_G_REDIS_USABLE,
 
-    NGX_HTTP_BINARIZE_GAUGES = 14
+    NGX_HTTP_BINARIZE_GAUGES = 16
 } ngx_http_binarize_gauge_e;
 
 
 /* one cache line */
 struct ngx_http_binarize_gauges_s {
-    int64_t                          pid;    /* 0: free; set last */
     int32_t                          values[NGX_HTTP_BINARIZE_GAUGES];
 };
 
 
-/* processes whose gauges are seen; those of more would be missing */
+/* slots whose gauges are seen; those of more would be missing */
 #define NGX_HTTP_BINARIZE_GAUGE_RECORDS     256
 
 

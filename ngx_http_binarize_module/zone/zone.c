@@ -27,7 +27,6 @@ static void ngx_http_binarize_zone_layout(ngx_http_binarize_zone_t *zone);
 static void ngx_http_binarize_zone_on_beat(ngx_event_t *ev);
 static void ngx_http_binarize_zone_reap(ngx_http_binarize_zone_t *zone,
     ngx_uint_t slot);
-static ngx_uint_t ngx_http_binarize_zone_gone(binarize_process_t *process);
 static void ngx_http_binarize_zone_release_slot_locked(
     ngx_http_binarize_zone_t *zone, ngx_uint_t slot, uint64_t *slots);
 
@@ -380,7 +379,7 @@ ngx_http_binarize_zone_on_beat(ngx_event_t *ev)
 
         if (i != (ngx_uint_t) ngx_process_slot
             && process[i].pid
-            && (ngx_http_binarize_zone_gone(&process[i])
+            && (ngx_http_binarize_zone_gone(zone, i)
                 || ngx_http_binarize_zone_process(zone, i)
                    == BINARIZE_PROCESS_DEAD))
         {
@@ -421,7 +420,7 @@ ngx_http_binarize_zone_reap(ngx_http_binarize_zone_t *zone, ngx_uint_t slot)
 
     /* it may have a successor by now, or have gone on */
 
-    if (ngx_http_binarize_zone_gone(process)) {
+    if (ngx_http_binarize_zone_gone(zone, slot)) {
         ngx_http_binarize_zone_release_slot_locked(zone, slot, slots);
         binarize_process_end(process);
 
@@ -452,11 +451,14 @@ ngx_http_binarize_zone_release_slot_locked(ngx_http_binarize_zone_t *zone,
 }
 
 
-static ngx_uint_t
-ngx_http_binarize_zone_gone(binarize_process_t *process)
+ngx_uint_t
+ngx_http_binarize_zone_gone(ngx_http_binarize_zone_t *zone, ngx_uint_t slot)
 {
-    return process->pid
-           && kill((ngx_pid_t) process->pid, 0) == -1 && ngx_errno == ESRCH;
+    int64_t  pid;
+
+    pid = zone->shm->processes[slot].pid;
+
+    return pid && kill((ngx_pid_t) pid, 0) == -1 && ngx_errno == ESRCH;
 }
 
 

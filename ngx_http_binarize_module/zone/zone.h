@@ -92,6 +92,10 @@ void ngx_http_binarize_zone_unlock(ngx_http_binarize_zone_t *zone);
  */
 uint64_t ngx_http_binarize_zone_epoch_locked(ngx_http_binarize_zone_t *zone);
 
+/* 1 if the process that has that slot is gone */
+ngx_uint_t ngx_http_binarize_zone_gone(ngx_http_binarize_zone_t *zone,
+    ngx_uint_t slot);
+
 /* how the process in that slot does, as far as this worker has seen */
 binarize_process_state_e ngx_http_binarize_zone_process(
     ngx_http_binarize_zone_t *zone, ngx_uint_t slot);
