@@ -624,7 +624,7 @@ store_insert(binarize_store_t *store, const unsigned char *key, uint64_t size)
         exit(2);
     }
 
-    binarize_store_publish(store, entry, &meta, 0);
+    binarize_store_publish(store, entry, &meta);
 }
 
 

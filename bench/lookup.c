@@ -89,7 +89,7 @@ insert(binarize_store_t *store, const unsigned char *key)
         abort();
     }
 
-    binarize_store_publish(store, entry, &meta, 0);
+    binarize_store_publish(store, entry, &meta);
 }
 
 

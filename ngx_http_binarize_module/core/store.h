@@ -367,8 +367,7 @@ void binarize_store_write_doc(const binarize_store_t *store,
  * caller's: pin it before to go on reading.  Locked.
  */
 void binarize_store_publish(binarize_store_t *store,
-    binarize_store_entry_t *entry, const binarize_store_meta_t *meta,
-    uint64_t now_ms);
+    binarize_store_entry_t *entry, const binarize_store_meta_t *meta);
 
 /*
  * Gives the entry up; if it is pinned, its blocks are kept until it no longer

@@ -426,10 +426,8 @@ store_publish(binarize_store_t *store, binarize_store_entry_t *entry,
 
 void
 binarize_store_publish(binarize_store_t *store, binarize_store_entry_t *entry,
-    const binarize_store_meta_t *meta, uint64_t now_ms)
+    const binarize_store_meta_t *meta)
 {
-    (void) now_ms;
-
     binarize_store_enter(store);
 
     if (store_is_building(store, entry)) {

@@ -54,12 +54,11 @@
 #define BINARIZE_STORE_LIST_EXTENTS  62
 
 /*
- * 1 / N of the memory is kept free for claims, and some blocks at least where
- * that is not another 1 / N
+ * 1 / N of the memory is kept free for claims, and so many blocks at least
+ * where that is at most a sixteenth of it
  */
 #define BINARIZE_STORE_CLAIM_KEPT    128
 #define BINARIZE_STORE_CLAIM_LEAST   64
-#define BINARIZE_STORE_CLAIM_MOST    16
 
 
 typedef struct {
@@ -204,17 +203,17 @@ binarize_store_nlists(uint32_t nextents)
 static inline uint32_t
 binarize_store_claim_room(const binarize_store_t *store)
 {
-    uint32_t  least, room;
-
-    least = store->nblocks / BINARIZE_STORE_CLAIM_MOST;
-
-    if (least > BINARIZE_STORE_CLAIM_LEAST) {
-        least = BINARIZE_STORE_CLAIM_LEAST;
-    }
+    uint32_t  room;
 
     room = store->nblocks / BINARIZE_STORE_CLAIM_KEPT;
 
-    return room > least ? room : least;
+    if (room < BINARIZE_STORE_CLAIM_LEAST
+        && store->nblocks >= 16 * BINARIZE_STORE_CLAIM_LEAST)
+    {
+        room = BINARIZE_STORE_CLAIM_LEAST;
+    }
+
+    return room;
 }
 
 

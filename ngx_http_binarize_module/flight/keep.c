@@ -42,7 +42,7 @@ ngx_http_binarize_keep_blob(ngx_http_binarize_flight_t *flight,
 
     ngx_http_binarize_zone_lock(zone);
 
-    binarize_store_publish(zone->store, entry, &meta, ngx_current_msec);
+    binarize_store_publish(zone->store, entry, &meta);
     stored = ngx_http_binarize_result_of_entry_locked(zone, entry, NULL);
 
     ngx_http_binarize_zone_unlock(zone);

@@ -288,7 +288,7 @@ ngx_http_binarize_copy_finish(ngx_http_binarize_copy_t *copy)
     }
 
     ngx_http_binarize_zone_lock(zone);
-    binarize_store_publish(zone->store, blob->entry, &meta, ngx_current_msec);
+    binarize_store_publish(zone->store, blob->entry, &meta);
     ngx_http_binarize_zone_unlock(zone);
 
     blob->entry = NULL;

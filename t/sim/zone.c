@@ -221,7 +221,7 @@ sim_keep_result(sim_worker_t *worker, sim_hand_t *hand)
 
     sim_check_kept(worker, hand->id, SIM_RESULT);
 
-    binarize_store_publish(store, entry, &meta, sim->now_ms);
+    binarize_store_publish(store, entry, &meta);
     sim_zone(worker)->version++;
 
     sim_pin(worker, entry);

@@ -582,7 +582,7 @@ test_many_extents(void **state)
     binarize_store_write_doc(f.store, entry, data);
     free(data);
 
-    binarize_store_publish(f.store, entry, &forever, 0);
+    binarize_store_publish(f.store, entry, &forever);
 
     assert_true(entry->nextents > 100);
 
@@ -1000,7 +1000,7 @@ test_recovered_order(void **state)
 
     assert_int_equal(binarize_store_finish(f.store, building, 9000, 0, 0),
                      BINARIZE_OK);
-    binarize_store_publish(f.store, building, &forever, 0);
+    binarize_store_publish(f.store, building, &forever);
     assert_ptr_equal(lookup(&f, 2, 0), building);
 
     fixture_done(&f);

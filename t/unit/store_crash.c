@@ -168,7 +168,7 @@ crash_insert(binarize_store_t *store, unsigned n, uint64_t size,
                      == BINARIZE_OK);
     }
 
-    binarize_store_publish(store, entry, &crash_meta, 10);
+    binarize_store_publish(store, entry, &crash_meta);
 }
 
 
@@ -271,7 +271,7 @@ call_finish_nothing(binarize_store_t *store)
 static void
 call_publish(binarize_store_t *store)
 {
-    binarize_store_publish(store, crash_own(store), &crash_meta, 10);
+    binarize_store_publish(store, crash_own(store), &crash_meta);
 }
 
 
@@ -1209,7 +1209,7 @@ worker(binarize_store_t *store, uint32_t seed, unsigned slot)
             continue;
         }
 
-        binarize_store_publish(store, entry, &meta, now);
+        binarize_store_publish(store, entry, &meta);
     }
 }
 
@@ -1284,7 +1284,7 @@ test_random_moments(void **state)
     crash_fill(store, pinned, 9000);
     meta.repeat = 0;
     assert_int_equal(binarize_store_pin(store, pinned, 2), BINARIZE_OK);
-    binarize_store_publish(store, pinned, &meta, 0);
+    binarize_store_publish(store, pinned, &meta);
     assert_int_equal(binarize_store_remove(store, key), BINARIZE_OK);
 
     assert_int_equal(binarize_store_reserve(store, key, 0, 20000, 2, 0,

@@ -111,7 +111,7 @@ insert(fixture_t *f, uint32_t n, binarize_store_kind_e kind, uint64_t size,
         return rc;
     }
 
-    binarize_store_publish(f->store, e, &forever, 0);
+    binarize_store_publish(f->store, e, &forever);
 
     if (entry) {
         *entry = e;
@@ -175,7 +175,7 @@ insert_growing(fixture_t *f, uint32_t n, uint64_t size)
         return rc;
     }
 
-    binarize_store_publish(f->store, e, &forever, 0);
+    binarize_store_publish(f->store, e, &forever);
 
     return BINARIZE_OK;
 }

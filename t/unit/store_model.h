@@ -669,8 +669,7 @@ model_publish(model_t *model)
 
     old = model_find(model, object->key);
 
-    binarize_store_publish(model->store, object->entry, &meta,
-                           model->now_ms);
+    binarize_store_publish(model->store, object->entry, &meta);
     object->state = BINARIZE_STORE_LIVE;
     object->published = 1;
 
