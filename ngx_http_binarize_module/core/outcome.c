@@ -266,8 +266,10 @@ outcome_class(const binarize_answer_t *answer)
                : OUTCOME_NEGATIVE;
     }
 
-    if (answer->problem == BINARIZE_PROBLEM_BUSY && answer->status == 0) {
-        /* a pause of the credential, or of its token calls */
+    if ((answer->problem == BINARIZE_PROBLEM_BUSY && answer->status == 0)
+        || (unsigned) answer->problem >= BINARIZE_PROBLEMS)
+    {
+        /* a pause of the credential, or of its token calls; crowded */
         return OUTCOME_OWN;
     }
 
