@@ -239,6 +239,7 @@ typedef struct {
     uint64_t                turn_epoch;    /*   to a worker of that epoch */
     uint32_t                version;       /* of the zone, when it looked */
     uint64_t                looked_turn;
+    uint64_t                looked_ms;
     sim_hand_t              hand;
     sim_message_t           lease_reply;
     uint8_t                 turn;          /* sim_turn_e */
