@@ -22,7 +22,7 @@
 # nginx and the module together under ASan and UBSan, and t/ with them; gcc's
 # UBSan asks for its options when nginx has written over them:
 #
-#   export ASAN_OPTIONS=detect_leaks=0
+#   export ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=8
 #   make static NGINX_SRC=dir BUILD=build/asan CC=clang CPPFLAGS= \
 #       CFLAGS='-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined' \
 #       LDFLAGS=-fsanitize=address,undefined
